@@ -1,0 +1,1 @@
+"""Streaming speech recognition: faster-whisper behind one scheduler for all calls."""

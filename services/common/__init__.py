@@ -1,0 +1,1 @@
+"""How any Trunkline process starts: settings, logs, metrics, tracing, TLS, gRPC, clock."""

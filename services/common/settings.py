@@ -1,0 +1,415 @@
+"""One typed tree of settings, documented by its own defaults.
+
+Order, later wins: the defaults below, the profile's overlay (`cpu` or `nvidia`), a TOML file, the environment
+(`TRUNKLINE__ASR__THREADS=2`), then command-line overrides. An unknown key is an error that names the nearest one.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rapidfuzz import process as fuzzy
+
+from services.common.errors import SettingsError
+
+ENV_PREFIX = "TRUNKLINE__"
+Port = Annotated[int, Field(ge=0, le=65535)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, and no key but those named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class LogSettings(Section):
+    """structlog."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "console"
+
+
+class MetricsSettings(Section):
+    """Prometheus endpoint of each process; port 0 turns it off."""
+
+    host: str = "127.0.0.1"
+
+
+class TracingSettings(Section):
+    """OpenTelemetry; off unless an OTLP endpoint on the site is named."""
+
+    otlp_endpoint: str = ""
+    sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+
+class TlsSettings(Section):
+    """mTLS between services, from PEM files that are read again when they change. All three or none."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    reload_s: float = 30.0
+
+
+class RpcSettings(Section):
+    """gRPC defaults for every server and channel."""
+
+    tls: TlsSettings = TlsSettings()
+    keepalive_ms: Positive = 20_000
+    max_message_bytes: Positive = 4 * 1024 * 1024
+    drain_s: float = 10.0
+    connect_deadline_s: float = 5.0
+
+
+class ServiceSettings(Section):
+    """What every gRPC service has: where it listens, and where its clients find it."""
+
+    host: str = "127.0.0.1"
+    port: Port
+    metrics_port: Port
+    # gRPC target for clients ("dns:///asr.voice.svc:50052"); empty: host:port above.
+    target: str = ""
+
+    def address(self) -> str:
+        """The gRPC target clients dial."""
+        return self.target or f"{self.host}:{self.port}"
+
+
+class VadSettings(ServiceSettings):
+    """Silero VAD and the smart-turn detector."""
+
+    port: Port = 50051
+    metrics_port: Port = 9051
+    engine: Literal["onnx", "scripted"] = "onnx"
+    model: str = "silero-vad-v6"
+    turn_model: str = "smart-turn-v3.2"
+    max_calls: Positive = 500
+    threads: Positive = 1
+
+
+class AsrSettings(ServiceSettings):
+    """faster-whisper on CTranslate2."""
+
+    port: Port = 50052
+    metrics_port: Port = 9052
+    engine: Literal["ctranslate2", "scripted"] = "ctranslate2"
+    model: str = "whisper-tiny.en"
+    device: Literal["cpu", "cuda"] = "cpu"
+    compute_type: str = "int8"
+    threads: Positive = 1
+    max_batch: Positive = 8
+    # Work whose predicted start is later than this is refused with RESOURCE_EXHAUSTED.
+    max_queue_ms: Positive = 3000
+    final_deadline_ms: Positive = 800
+    partial_deadline_ms: Positive = 1500
+    max_utterance_ms: Positive = 30_000
+    # Rejection of invented text: both must hold (Whisper's own pair of scores).
+    no_speech_threshold: float = 0.6
+    logprob_threshold: float = -1.0
+    compression_ratio_threshold: float = 2.4
+
+
+class LlmSettings(ServiceSettings):
+    """The language model: llama.cpp (xllamacpp) on CPU, vLLM on GPUs."""
+
+    port: Port = 50053
+    metrics_port: Port = 9053
+    engine: Literal["xllamacpp", "vllm", "scripted"] = "xllamacpp"
+    model: str = "qwen2.5-coder-0.5b-instruct-q4_k_m"
+    threads: Positive = 2
+    slots: Positive = 1
+    context_tokens: Positive = 4096
+    max_tokens: Positive = 120
+    temperature: float = 0.3
+    max_queue: Positive = 32
+    # vLLM only.
+    gpu_memory_utilization: float = 0.85
+    tensor_parallel_size: Positive = 1
+    enforce_eager: bool = False
+    dtype: str = "auto"
+
+
+class TtsSettings(ServiceSettings):
+    """Piper."""
+
+    port: Port = 50054
+    metrics_port: Port = 9054
+    engine: Literal["piper", "scripted"] = "piper"
+    voices: tuple[str, ...] = ("piper-en_US-joe-medium",)
+    threads: Positive = 1
+    cuda: bool = False
+    first_clause_chars: Positive = 25
+    cache_mb: Positive = 64
+    max_streams: Positive = 64
+
+
+class SipSettings(Section):
+    """The trunk side of the telephony worker."""
+
+    bind: str = "127.0.0.1"
+    port: Port = 5060
+    transport: Literal["udp", "tcp", "tls"] = "udp"
+    # Registration with a registrar; empty: a peer trunk without registration.
+    registrar: str = ""
+    user: str = "trunkline"
+    auth_user: str = ""
+    password_file: Path | None = None
+    codecs: tuple[Literal["opus", "g722", "pcmu", "pcma"], ...] = ("opus", "g722", "pcmu", "pcma")
+    srtp: Literal["off", "sdes", "dtls"] = "off"
+    cert_file: Path | None = None
+    ca_file: Path | None = None
+    rtp_ports: tuple[Port, Port] = (20_000, 21_999)
+    expose_headers: tuple[str, ...] = ("P-Asserted-Identity", "Diversion", "User-to-User", "X-Tenant")
+
+
+class TelephonySettings(ServiceSettings):
+    """The SIP/RTP worker (baresip)."""
+
+    port: Port = 50055
+    metrics_port: Port = 9055
+    engine: Literal["baresip"] = "baresip"
+    sip: SipSettings = SipSettings()
+    max_calls: Positive = 60
+    # The engine loses calls at 40 a second; admit fewer (token bucket).
+    max_calls_per_s: Annotated[float, Field(gt=0, le=30)] = 20.0
+    jitter_buffer_ms: tuple[int, int] = (20, 120)
+    # Jitter buffer off: for a test caller that measures arrival times.
+    jitter_buffer: Literal["adaptive", "fixed", "off"] = "adaptive"
+    client_grace_s: float = 5.0
+    ring_timeout_s: float = 10.0
+
+
+class DatabaseSettings(Section):
+    """PostgreSQL. Without a DSN an embedded server is started under `data_dir`."""
+
+    dsn: str = ""
+    pool_size: Positive = 5
+    statement_timeout_ms: Positive = 5000
+
+
+class WebRtcSettings(Section):
+    """Browser media."""
+
+    enabled: bool = True
+    ice_servers: tuple[str, ...] = ()
+    turn_username: str = ""
+    turn_password_file: Path | None = None
+    max_calls: Positive = 30
+
+
+class WebSettings(Section):
+    """HTTP API and the talk page."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class TurnSettings(Section):
+    """The turn-taker's constants (ms); decisions themselves are in services.orchestrator.turns."""
+
+    speech_threshold: float = 0.5
+    silence_threshold: float = 0.35
+    min_speech_ms: Positive = 90
+    # First dip: provisional final and PredictTurn are asked.
+    pause_ms: Positive = 200
+    # End of turn when the turn model says complete, when unsure, when incomplete.
+    endpoint_complete_ms: Positive = 300
+    endpoint_unsure_ms: Positive = 700
+    endpoint_incomplete_ms: Positive = 1500
+    complete_probability: float = 0.6
+    incomplete_probability: float = 0.3
+    # Barge-in: playout pauses at onset; by then it is decided to stop or resume.
+    barge_in_pause_ms: Positive = 120
+    barge_in_decide_ms: Positive = 500
+    barge_in_stop_speech_ms: Positive = 350
+    silence_reprompt_ms: Positive = 12_000
+    max_reprompts: int = 2
+
+
+class AgentSettings(Section):
+    """The conversation until bundles arrive: a system prompt, a greeting and the sentences said in trouble."""
+
+    locale: str = "en-US"
+    voice: str = ""
+    system_prompt: str = (
+        "You are the voice assistant of a company, on the telephone. Answer in one or two short spoken "
+        "sentences, without lists, symbols or markup. If you did not understand, say so and ask."
+    )
+    greeting: str = "Hello, you are talking to an automated assistant. How can I help you?"
+    apology_retry: str = "Sorry, give me a moment, please."
+    apology_goodbye: str = "I am sorry, we have a technical problem. Please call again later. Goodbye."
+    reprompt: str = "Are you still there?"
+    goodbye: str = "I cannot hear you, so I will end the call. Goodbye."
+    not_understood: str = "Sorry, I did not catch that. Could you say it again?"
+    max_history_turns: Positive = 12
+
+
+class RecordsSettings(Section):
+    """What of a call's words is stored. Consent comes with the records room; until then: nothing by default."""
+
+    transcripts: Literal["none", "all"] = "none"
+
+
+class OrchestratorSettings(Section):
+    """The process that owns calls."""
+
+    metrics_port: Port = 9050
+    max_calls: Positive = 60
+    # Most audio ever committed to the wire, so that a flush is immediate.
+    committed_ms: Annotated[int, Field(ge=20, le=60)] = 60
+    llm_first_token_deadline_ms: Positive = 5000
+    asr_final_deadline_ms: Positive = 3000
+    tts_first_audio_deadline_ms: Positive = 3000
+    max_call_s: Positive = 3600
+    webrtc: WebRtcSettings = WebRtcSettings()
+    turns: TurnSettings = TurnSettings()
+
+
+class ModelsSettings(Section):
+    """Where weights lie. Nothing is fetched at run time; `trunkline models fetch` fills the directory."""
+
+    dir: Path = Path("~/.cache/trunkline/models")
+    verify_on_start: bool = True
+
+
+class ScriptedSettings(Section):
+    """Declared, fixed latencies of the scripted models (`--models scripted`): our own overhead alone is left."""
+
+    endpoint_ms: Positive = 300
+    asr_final_ms: Positive = 50
+    llm_ttft_ms: Positive = 100
+    llm_tokens_per_s: Positive = 100
+    tts_ttfa_ms: Positive = 50
+
+
+class Settings(Section):
+    """The whole tree."""
+
+    profile: Literal["cpu", "nvidia"] = "cpu"
+    data_dir: Path = Path("~/.local/share/trunkline")
+    log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
+    rpc: RpcSettings = RpcSettings()
+    models: ModelsSettings = ModelsSettings()
+    vad: VadSettings = VadSettings()
+    asr: AsrSettings = AsrSettings()
+    llm: LlmSettings = LlmSettings()
+    tts: TtsSettings = TtsSettings()
+    telephony: TelephonySettings = TelephonySettings()
+    orchestrator: OrchestratorSettings = OrchestratorSettings()
+    web: WebSettings = WebSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    agent: AgentSettings = AgentSettings()
+    records: RecordsSettings = RecordsSettings()
+    scripted: ScriptedSettings = ScriptedSettings()
+
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "cpu": {},
+    "nvidia": {
+        "asr": {"model": "whisper-large-v3-turbo", "device": "cuda", "compute_type": "float16", "max_batch": 16},
+        "llm": {"engine": "vllm", "model": "qwen3-8b-instruct", "max_queue": 256},
+        "tts": {"voices": ["piper-en_US-lessac-medium", "piper-en_GB-alba-medium", "piper-de_DE-thorsten-medium"]},
+    },
+}
+
+
+def load_settings(
+    path: Path | None = None,
+    *,
+    profile: str | None = None,
+    env: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read the tree. Raises SettingsError naming the key, what was expected and the nearest known key."""
+    from_file = _read_toml(path) if path else {}
+    from_env = _env_tree(os.environ if env is None else env)
+    chosen = (
+        profile or (overrides or {}).get("profile") or from_env.get("profile") or from_file.get("profile") or "cpu"
+    )
+    overlay = PROFILES.get(str(chosen))
+    if overlay is None:
+        raise SettingsError(f"profile: expected one of {', '.join(PROFILES)}, got {chosen!r}.")
+    tree: dict[str, Any] = {}
+    for layer in ({"profile": chosen}, overlay, from_file, from_env, dict(overrides or {}), {"profile": chosen}):
+        tree = _merge(tree, layer)
+    try:
+        settings = Settings.model_validate(tree)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(error)), remedy=_where(path)) from None
+    return settings
+
+
+def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
+    """Every key of the tree, dotted."""
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from known_keys(field.annotation, f"{prefix}{name}.")
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(
+            f"Cannot read the settings file {path}: {error.strerror}.", remedy="Name a readable TOML file."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not TOML: {error}.") from error
+
+
+def _env_tree(env: Mapping[str, str]) -> dict[str, Any]:
+    """`TRUNKLINE__ASR__MAX_BATCH=4` → {"asr": {"max_batch": "4"}}; a list is written comma-separated."""
+    tree: dict[str, Any] = {}
+    for name, value in env.items():
+        if not name.startswith(ENV_PREFIX):
+            continue
+        *parents, leaf = name[len(ENV_PREFIX) :].lower().split("__")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = _env_value([*parents, leaf], value)
+    return tree
+
+
+def _env_value(path: list[str], value: str) -> Any:
+    model: Any = Settings
+    for key in path[:-1]:
+        field = model.model_fields.get(key) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        model = field.annotation if field else None
+    is_model = isinstance(model, type) and issubclass(model, BaseModel)
+    field = model.model_fields.get(path[-1]) if is_model else None
+    if field is not None and "tuple" in str(field.annotation):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _merge(base: dict[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in layer.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    keys = list(known_keys())
+    for item in error.errors(include_url=False):
+        key = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            nearest = fuzzy.extractOne(key, keys)
+            hint = f" Did you mean {nearest[0]}?" if nearest else ""
+            yield f"{key}: no such setting.{hint}"
+        else:
+            # The value may be a secret put in the wrong place: say its type, never the value.
+            yield f"{key}: {item['msg']} (got {type(item['input']).__name__})."
+
+
+def _where(path: Path | None) -> str:
+    return f"Settings come from {path} and from {ENV_PREFIX}… in the environment." if path else ""

@@ -1,0 +1,1 @@
+"""Language model: one engine interface, vLLM or llama.cpp behind it."""

@@ -1,0 +1,1 @@
+"""Conversation state, history and prompts."""

@@ -1,0 +1,1 @@
+"""One Leg interface over telephony and WebRTC; playout and what was heard."""

@@ -1,0 +1,1 @@
+"""Text to speech: Piper (GPL, imported here only), clause-wise and cached."""

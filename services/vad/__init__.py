@@ -1,0 +1,1 @@
+"""Voice activity and turn completion: one batched model run per tick for all calls."""
