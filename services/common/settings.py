@@ -312,9 +312,16 @@ class Settings(Section):
 PROFILES: dict[str, dict[str, Any]] = {
     "cpu": {},
     "nvidia": {
-        "asr": {"model": "whisper-large-v3-turbo", "device": "cuda", "compute_type": "float16", "max_batch": 16},
+        "asr": {
+            "model": "whisper-large-v3-turbo",
+            "device": "cuda",
+            "compute_type": "float16",
+            "max_batch": 16,
+        },
         "llm": {"engine": "vllm", "model": "qwen3-8b-instruct", "max_queue": 256},
-        "tts": {"voices": ["piper-en_US-lessac-medium", "piper-en_GB-alba-medium", "piper-de_DE-thorsten-medium"]},
+        "tts": {
+            "voices": ["piper-en_US-lessac-medium", "piper-en_GB-alba-medium", "piper-de_DE-thorsten-medium"]
+        },
     },
 }
 
@@ -330,13 +337,24 @@ def load_settings(
     from_file = _read_toml(path) if path else {}
     from_env = _env_tree(os.environ if env is None else env)
     chosen = (
-        profile or (overrides or {}).get("profile") or from_env.get("profile") or from_file.get("profile") or "cpu"
+        profile
+        or (overrides or {}).get("profile")
+        or from_env.get("profile")
+        or from_file.get("profile")
+        or "cpu"
     )
     overlay = PROFILES.get(str(chosen))
     if overlay is None:
         raise SettingsError(f"profile: expected one of {', '.join(PROFILES)}, got {chosen!r}.")
     tree: dict[str, Any] = {}
-    for layer in ({"profile": chosen}, overlay, from_file, from_env, dict(overrides or {}), {"profile": chosen}):
+    for layer in (
+        {"profile": chosen},
+        overlay,
+        from_file,
+        from_env,
+        dict(overrides or {}),
+        {"profile": chosen},
+    ):
         tree = _merge(tree, layer)
     try:
         settings = Settings.model_validate(tree)
@@ -381,7 +399,9 @@ def _env_tree(env: Mapping[str, str]) -> dict[str, Any]:
 def _env_value(path: list[str], value: str) -> Any:
     model: Any = Settings
     for key in path[:-1]:
-        field = model.model_fields.get(key) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        field = (
+            model.model_fields.get(key) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        )
         model = field.annotation if field else None
     is_model = isinstance(model, type) and issubclass(model, BaseModel)
     field = model.model_fields.get(path[-1]) if is_model else None
