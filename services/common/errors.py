@@ -27,6 +27,14 @@ class InvalidInputError(TrunklineError):
         self.field = field
         super().__init__(f"{field}: expected {expected}, got {got}.", remedy=remedy)
 
+    @classmethod
+    def from_message(cls, field: str, message: str) -> "InvalidInputError":
+        """The error as it came back over the wire, its sentence already made."""
+        error = cls.__new__(cls)
+        error.field = field
+        TrunklineError.__init__(error, message)
+        return error
+
 
 class OverloadedError(TrunklineError):
     """The work would be late, so it is refused. Retry after `retry_after_s`."""

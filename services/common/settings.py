@@ -319,9 +319,7 @@ PROFILES: dict[str, dict[str, Any]] = {
             "max_batch": 16,
         },
         "llm": {"engine": "vllm", "model": "qwen3-8b-instruct", "max_queue": 256},
-        "tts": {
-            "voices": ["piper-en_US-lessac-medium", "piper-en_GB-alba-medium", "piper-de_DE-thorsten-medium"]
-        },
+        "tts": {"voices": ["piper-en_US-lessac-medium", "piper-en_GB-alba-medium", "piper-de_DE-thorsten-medium"]},
     },
 }
 
@@ -335,14 +333,8 @@ def load_settings(
 ) -> Settings:
     """Read the tree. Raises SettingsError naming the key, what was expected and the nearest known key."""
     from_file = _read_toml(path) if path else {}
-    from_env = _env_tree(os.environ if env is None else env)
-    chosen = (
-        profile
-        or (overrides or {}).get("profile")
-        or from_env.get("profile")
-        or from_file.get("profile")
-        or "cpu"
-    )
+    from_env = env_tree(os.environ if env is None else env)
+    chosen = profile or (overrides or {}).get("profile") or from_env.get("profile") or from_file.get("profile") or "cpu"
     overlay = PROFILES.get(str(chosen))
     if overlay is None:
         raise SettingsError(f"profile: expected one of {', '.join(PROFILES)}, got {chosen!r}.")
@@ -382,7 +374,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} is not TOML: {error}.") from error
 
 
-def _env_tree(env: Mapping[str, str]) -> dict[str, Any]:
+def env_tree(env: Mapping[str, str]) -> dict[str, Any]:
     """`TRUNKLINE__ASR__MAX_BATCH=4` → {"asr": {"max_batch": "4"}}; a list is written comma-separated."""
     tree: dict[str, Any] = {}
     for name, value in env.items():
@@ -399,9 +391,7 @@ def _env_tree(env: Mapping[str, str]) -> dict[str, Any]:
 def _env_value(path: list[str], value: str) -> Any:
     model: Any = Settings
     for key in path[:-1]:
-        field = (
-            model.model_fields.get(key) if isinstance(model, type) and issubclass(model, BaseModel) else None
-        )
+        field = model.model_fields.get(key) if isinstance(model, type) and issubclass(model, BaseModel) else None
         model = field.annotation if field else None
     is_model = isinstance(model, type) and issubclass(model, BaseModel)
     field = model.model_fields.get(path[-1]) if is_model else None
