@@ -274,6 +274,8 @@ class ModelsSettings(Section):
 
     dir: Path = Path("~/.cache/trunkline/models")
     verify_on_start: bool = True
+    # The site's own mirror of model repositories (Hugging Face layout); empty: sources of that kind are skipped.
+    hub_url: str = ""
 
 
 class ScriptedSettings(Section):
