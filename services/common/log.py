@@ -45,7 +45,7 @@ def configure_logging(settings: LogSettings, service: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: Any = (
-        structlog.processors.JSONRenderer(default=str)
+        structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
         if settings.format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )

@@ -386,6 +386,8 @@ def env_tree(env: Mapping[str, str]) -> dict[str, Any]:
         node = tree
         for parent in parents:
             node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise SettingsError(f"{name}: {parent} is set as a value and as a section.", remedy="Keep one of them.")
         node[leaf] = _env_value([*parents, leaf], value)
     return tree
 

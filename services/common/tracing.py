@@ -62,15 +62,17 @@ def server_interceptors() -> Sequence[Any]:
     """gRPC interceptors that continue a caller's trace; none when tracing is off."""
     if _tracer is None:
         return ()
-    from opentelemetry.instrumentation.grpc import aio_server_interceptor
+    from opentelemetry.instrumentation import grpc as otel_grpc
 
-    return (aio_server_interceptor(),)
+    make: Any = otel_grpc.aio_server_interceptor
+    return (make(),)
 
 
 def client_interceptors() -> Sequence[Any]:
     """gRPC interceptors that hand the trace on; none when tracing is off."""
     if _tracer is None:
         return ()
-    from opentelemetry.instrumentation.grpc import aio_client_interceptors
+    from opentelemetry.instrumentation import grpc as otel_grpc
 
-    return tuple(aio_client_interceptors())
+    make: Any = otel_grpc.aio_client_interceptors
+    return tuple(make())

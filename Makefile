@@ -1,0 +1,61 @@
+# Two commands do everything on a fresh machine with Python 3.11, make and a C compiler: `make demo`, `make test`.
+PYTHON ?= python3.11
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint unit models models-test peers proto lock bench clean venv
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: .venv/.cpu models ## start the stack, let a recorded caller talk to it over SIP, stay up (ONCE=1: end after the call)
+	@$(BIN)/trunkline demo $(if $(ONCE),--once)
+
+test: .venv/.dev models-test peers lint unit ## all checks and tests
+
+lint: .venv/.dev ## format, lint, types, import rules, protos
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cd proto && ../$(BIN)/buf lint
+
+unit: .venv/.dev ## the tests alone
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+venv: .venv/.dev ## the environment for development
+
+models: .venv/.cpu ## fetch and verify the weights of the cpu profile (about 0.9 GB)
+	@$(BIN)/trunkline models fetch --profile cpu --set test
+
+models-test: .venv/.dev
+	@$(BIN)/trunkline models fetch --profile cpu --set test
+
+peers: ## the external programs that tests call the stack with (SIPp, baresip, Chromium), where this user may install them
+	@./deploy/peers.sh
+
+proto: .venv/.dev ## write services/pb from proto/
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py
+
+lock: ## resolve pyproject's extras into deploy/locks (needs uv)
+	./deploy/lock.sh
+
+clean: ## remove the environment and caches (models and data stay)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# Hash-pinned installs; the development set contains the runtime set, so one environment serves both.
+.venv/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.cpu: deploy/locks/cpu.txt pyproject.toml | .venv/bin/python
+	@echo "Installing the environment (about 0.7 GB, a minute or two)…"
+	$(BIN)/pip install --quiet --require-hashes -r deploy/locks/cpu.txt
+	$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+.venv/.dev: deploy/locks/dev.txt .venv/.cpu
+	@echo "Installing the development tools…"
+	$(BIN)/pip install --quiet --require-hashes -r deploy/locks/dev.txt
+	@touch $@
