@@ -1,7 +1,7 @@
-"""A test caller: speaks recorded audio into a real leg and keeps what went out and what came back, with times.
+"""A test caller: speaks recorded audio into a real leg, keeps what went out and what came back, with times.
 
-One Protocol over SIP (`sip_caller`) and WebRTC (`webrtc_caller`), so that `trunkline call`, `demo` and `bench`
-measure both the same way. All times are CLOCK_MONOTONIC nanoseconds: caller and stack are on one machine.
+One Protocol over SIP (`sip_caller`) and WebRTC (`webrtc_caller`), so that `trunkline call`, `demo` and
+`bench` measure both the same way. All times are CLOCK_MONOTONIC nanoseconds: caller and stack are on one machine.
 """
 
 import bisect
@@ -58,9 +58,7 @@ class Track:
         if not len(samples):
             return
         if self._samples + len(samples) > self._limit:
-            raise InvalidInputError(
-                "track", expected=f"at most {self._limit // self.rate_hz} s of audio", got="more"
-            )
+            raise InvalidInputError("track", expected=f"at most {self._limit // self.rate_hz} s of audio", got="more")
         self._chunks.append(Chunk(at_ns, self._samples, samples))
         self._starts.append(self._samples)
         self._samples += len(samples)
@@ -87,8 +85,8 @@ class Track:
     def on_timeline(self, start_ns: int, end_ns: int) -> Pcm:
         """The audio laid on real time from `start_ns` to `end_ns`; silence where nothing passed.
 
-        Chunks follow one another without a seam as long as they arrive within two frames of where the last one
-        ended, so that jitter of arrival is not heard as clicks.
+        Chunks follow one another without a seam as long as they arrive within two frames of where the last
+        one ended, so that jitter of arrival is not heard as clicks.
         """
         line = np.zeros(max(0, (end_ns - start_ns) * self.rate_hz // 10**9), dtype=np.int16)
         slack = 2 * FRAME_MS * self.rate_hz // 1000
