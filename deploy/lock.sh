@@ -13,3 +13,6 @@ for extra in vad asr llm-cpu tts telephony orchestrator cli cpu; do
   compile -c deploy/locks/.constraints --extra "$extra" pyproject.toml -o "deploy/locks/$extra.txt"
   echo "deploy/locks/$extra.txt: $(grep -c '==' "deploy/locks/$extra.txt") packages"
 done
+# vLLM pins its own world (CUDA, torch): an image of its own, resolved by itself.
+compile --extra llm-vllm pyproject.toml -o deploy/locks/llm-vllm.txt
+echo "deploy/locks/llm-vllm.txt: $(grep -c '==' deploy/locks/llm-vllm.txt) packages"
