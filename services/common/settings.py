@@ -87,8 +87,11 @@ class VadSettings(ServiceSettings):
     engine: Literal["onnx", "scripted"] = "onnx"
     model: str = "silero-vad-v6"
     turn_model: str = "smart-turn-v3.2"
+    # Over all client streams; each takes about 1.3 kB of recurrent state.
     max_calls: Positive = 500
     threads: Positive = 1
+    # PredictTurn is refused when it could not start within this time, at the speed measured so far.
+    turn_queue_ms: Positive = 400
 
 
 class AsrSettings(ServiceSettings):
@@ -179,8 +182,15 @@ class TelephonySettings(ServiceSettings):
     jitter_buffer_ms: tuple[int, int] = (20, 120)
     # Jitter buffer off: for a test caller that measures arrival times.
     jitter_buffer: Literal["adaptive", "fixed", "off"] = "adaptive"
+    # Received audio is looked for this often: the worker's share of rx latency, against its CPU time.
+    poll_ms: Annotated[int, Field(ge=1, le=20)] = 5
+    # An answer or dial that the rate limit would hold longer than this is refused.
+    max_rate_wait_s: Annotated[float, Field(ge=0)] = 4.0
     client_grace_s: float = 5.0
     ring_timeout_s: float = 10.0
+    dial_timeout_s: float = 60.0
+    # No RTP for this long ends the call; 0 turns it off.
+    media_timeout_s: Annotated[float, Field(ge=0)] = 30.0
 
 
 class DatabaseSettings(Section):
@@ -199,6 +209,13 @@ class WebRtcSettings(Section):
     turn_username: str = ""
     turn_password_file: Path | None = None
     max_calls: Positive = 30
+    # A browser that got an answer has so long to connect (ICE, DTLS); then the call is torn down.
+    connect_deadline_s: Annotated[float, Field(gt=0)] = 10.0
+    # No packet for so long: the connection is lost.
+    media_grace_s: Annotated[float, Field(gt=0)] = 12.0
+    # Offers per client address (token bucket).
+    offers_per_s: Annotated[float, Field(gt=0)] = 5.0
+    offers_burst: Positive = 40
 
 
 class WebSettings(Section):
@@ -206,6 +223,9 @@ class WebSettings(Section):
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    # PEM files for HTTPS. Browsers give the microphone to https:// pages and to localhost only.
+    cert_file: Path | None = None
+    key_file: Path | None = None
 
 
 class TurnSettings(Section):
