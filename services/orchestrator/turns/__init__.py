@@ -1,1 +1,1 @@
-"""Sans-I/O turn-taking: events in, decisions out; no await, no clock."""
+"""Turn-taking without I/O: events in, decisions out, no await, no clock."""

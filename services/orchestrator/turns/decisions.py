@@ -1,0 +1,143 @@
+"""What the turn-taker decides. The call carries it out; nothing here knows how."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class StartSpeech:
+    """The caller began to speak at `onset_ns`: mark it for ASR, warm the LLM's prefix."""
+
+    utterance: int
+    onset_ns: int
+    during_playout: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PauseSpeech:
+    """First dip: ASR decodes the tail for a provisional final; ask the turn model."""
+
+    utterance: int
+    last_voiced_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeSpeech:
+    """Speech went on: provisional texts and opinions are void."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finalize:
+    """Nothing came for the dip: ask ASR again, for the final this time."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """There is nothing to answer in this utterance."""
+
+    utterance: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Speculate:
+    """The turn will probably end with this text: a reply may be prepared, never played."""
+
+    utterance: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropSpeculation:
+    """It did not: what was prepared is void."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndTurn:
+    """The caller's turn is over: answer `text`."""
+
+    utterance: int
+    text: str
+    last_voiced_ns: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnclearTurn:
+    """The caller said something long enough to matter, and no text came of it: ask again."""
+
+    utterance: int
+    last_voiced_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinalLate:
+    """The text is overdue: tell the caller to wait; it is still awaited."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailTurn:
+    """The text will not come."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class PausePlayout:
+    """Somebody speaks while the agent does: silence now, decide soon."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePlayout:
+    """It was nothing: go on from the start of the interrupted word."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopPlayout:
+    """Barge-in: the caller has the floor; cut the agent's turn to what was heard."""
+
+    utterance: int
+    onset_ns: int
+    reason: Literal["speech", "words"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reprompt:
+    """Nobody says anything: ask, for the `number`-th time from 1."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Still nobody: say goodbye and end the call."""
+
+
+Decision = (
+    StartSpeech
+    | PauseSpeech
+    | ResumeSpeech
+    | Finalize
+    | Discard
+    | Speculate
+    | DropSpeculation
+    | EndTurn
+    | UnclearTurn
+    | FinalLate
+    | FailTurn
+    | PausePlayout
+    | ResumePlayout
+    | StopPlayout
+    | Reprompt
+    | GiveUp
+)

@@ -1,0 +1,118 @@
+"""Speech or not, from VAD probabilities with hysteresis; and where exactly speech began and ended, from levels.
+
+Silero's probability rises about 60 ms after the first sound and falls about 90 ms after the last (FACTS). Times
+that are reported as "heard" must not carry that lag, so both edges are moved to where the level says.
+"""
+
+from collections import deque
+from typing import Literal
+
+from services.common.settings import TurnSettings
+from services.orchestrator.turns.signals import VadFrame
+
+FRAME_NS = 32_000_000
+# Speech after a dip must last this long to count as going on: one frame can be a click.
+RESUME_NS = 2 * FRAME_NS
+# A part belongs to speech when it is this much above the noise and not this much below the utterance's peak.
+ABOVE_FLOOR_DB = 8.0
+BELOW_PEAK_DB = 35.0
+LOOK_BACK_NS = 160_000_000
+QUIET_DB = -90.0
+
+Edge = Literal["onset", "resumed"]
+
+
+class SpeechDetector:
+    """Follows one caller. `push` a frame; read `active`, `voiced`, `onset_ns`, `last_voiced_ns`, `voiced_ns`."""
+
+    def __init__(self, settings: TurnSettings) -> None:
+        self._settings = settings
+        self._floor_db = -65.0
+        self._peak_db = QUIET_DB
+        self._parts: deque[tuple[int, float]] = deque(maxlen=32)
+        self._run_ns = 0
+        self._first_ns = 0
+        self._dipped = False
+        self.active = False
+        # Whether the newest frame was speech; only meaningful while active.
+        self.voiced = False
+        self.onset_ns = 0
+        self.last_voiced_ns = 0
+        # Speech in the utterance so far, without pauses.
+        self.voiced_ns = 0
+
+    def push(self, frame: VadFrame) -> Edge | None:
+        """Take the next frame. "onset" when an utterance begins, "resumed" when it goes on after `dip()`."""
+        self._remember(frame)
+        if not self.active or self._dipped:
+            return self._listen(frame)
+        self.voiced = frame.probability >= self._settings.silence_threshold
+        if self.voiced:
+            self._extend(frame)
+        return None
+
+    def dip(self) -> None:
+        """The taker saw a pause: from here speech must prove itself again."""
+        self._dipped = True
+        self.voiced = False
+        self._run_ns = 0
+
+    def reset(self) -> None:
+        """The utterance is over."""
+        self.active = self.voiced = self._dipped = False
+        self._run_ns = self.voiced_ns = 0
+        self._peak_db = QUIET_DB
+
+    def _listen(self, frame: VadFrame) -> Edge | None:
+        if frame.probability < self._settings.speech_threshold:
+            # One weak frame does not undo an onset; silence does.
+            self._run_ns = max(0, self._run_ns - FRAME_NS)
+            return None
+        if self._run_ns == 0:
+            self._first_ns = frame.end_ns - FRAME_NS
+        self._run_ns += FRAME_NS
+        needed = RESUME_NS if self._dipped else self._settings.min_speech_ms * 1_000_000
+        if self._run_ns < needed:
+            return None
+        edge: Edge = "resumed" if self._dipped else "onset"
+        if edge == "onset":
+            self.onset_ns = self._edge_of_sound(self._first_ns)
+            self.last_voiced_ns = frame.end_ns
+        self.active, self.voiced, self._dipped = True, True, False
+        self.voiced_ns += self._run_ns - FRAME_NS
+        self._extend(frame)
+        return edge
+
+    def _extend(self, frame: VadFrame) -> None:
+        self.voiced_ns += FRAME_NS
+        if not frame.levels_db:
+            self.last_voiced_ns = frame.end_ns
+            return
+        self._peak_db = max(self._peak_db - 0.05, *frame.levels_db)
+        least = max(self._peak_db - BELOW_PEAK_DB, self._floor_db + ABOVE_FLOOR_DB)
+        part_ns = FRAME_NS // len(frame.levels_db)
+        for back, level in enumerate(reversed(frame.levels_db)):
+            if level >= least:
+                self.last_voiced_ns = max(self.last_voiced_ns, frame.end_ns - back * part_ns)
+                return
+
+    def _remember(self, frame: VadFrame) -> None:
+        if not frame.levels_db:
+            return
+        part_ns = FRAME_NS // len(frame.levels_db)
+        start_ns = frame.end_ns - FRAME_NS
+        self._parts.extend((start_ns + i * part_ns, level) for i, level in enumerate(frame.levels_db))
+        if frame.probability < self._settings.silence_threshold and not self.active:
+            mean = sum(frame.levels_db) / len(frame.levels_db)
+            self._floor_db += 0.05 * (max(mean, QUIET_DB) - self._floor_db)
+
+    def _edge_of_sound(self, first_ns: int) -> int:
+        """Walk back from the first voiced frame while the level stays above the noise."""
+        onset_ns = first_ns
+        for start_ns, level in reversed(self._parts):
+            if start_ns >= first_ns:
+                continue
+            if level < self._floor_db + ABOVE_FLOOR_DB or start_ns < first_ns - LOOK_BACK_NS:
+                break
+            onset_ns = start_ns
+        return onset_ns

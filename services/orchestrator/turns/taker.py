@@ -1,0 +1,369 @@
+"""The turn-taker: who has the floor. A state machine without I/O: signals in, decisions out.
+
+    QUIET ──onset──► SPEAKING ──pause_ms──► DIPPED ──wait over, text there──► EndTurn | UnclearTurn | Discard
+                        ▲                     │ ▲ │
+                        └──── speech again ───┘ │ └──no text: FinalLate … FailTurn──►
+                                                └── predictions and texts regrade the wait
+
+One utterance at a time; each ends in exactly one of EndTurn, UnclearTurn, Discard, FailTurn. While the agent is
+pending or speaking the utterance is also contested: PausePlayout is followed by exactly one of ResumePlayout and
+StopPlayout (barge_in.py decides). Time comes only with signals; `next_deadline_ns` says when to send a Tick.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from services.common.settings import TurnSettings
+from services.orchestrator.turns import barge_in
+from services.orchestrator.turns import decisions as do
+from services.orchestrator.turns import signals as on
+from services.orchestrator.turns.endpoint import endpoint_wait_ms, is_open
+from services.orchestrator.turns.speech import SpeechDetector
+
+MS = 1_000_000
+# Without frames (loss, a peer that sends nothing in silence) time alone ends speech, this much later.
+FRAMES_MISSING_MS = 150
+# A text this late will not come.
+FAIL_AFTER_LATE_MS = 8_000
+# Without text, speech shorter than this is not worth asking "what did you say?".
+UNCLEAR_VOICED_MS = 500
+MAX_UTTERANCE_MS = 28_000
+
+
+@dataclass(slots=True)
+class _Utterance:
+    """What is known of the utterance in progress."""
+
+    number: int
+    onset_ns: int
+    dipped: bool = False
+    forced: bool = False
+    probability: float | None = None
+    partial: str = ""
+    text: str | None = None
+    late: bool = False
+    asked_again: bool = False
+    speculated: str | None = None
+    # Contest with the agent: only an utterance that began while the agent had the floor.
+    contested: bool = False
+    paused: bool = False
+    resumed: bool = False
+    stopped: bool = False
+
+
+@dataclass(slots=True)
+class _Silence:
+    """Since when nobody speaks, and how often we asked."""
+
+    since_ns: int | None = None
+    asked: int = 0
+    gave_up: bool = False
+
+
+@dataclass(slots=True)
+class TurnTaker:
+    """Decides for one call. Not thread-safe, never waits."""
+
+    settings: TurnSettings
+    final_deadline_ms: int
+    _speech: SpeechDetector = field(init=False)
+    _utterance: _Utterance | None = field(init=False, default=None)
+    _count: int = field(init=False, default=0)
+    _agent: on.AgentPhase = field(init=False, default="idle")
+    _held: bool = field(init=False, default=False)
+    _silence: _Silence = field(init=False, default_factory=_Silence)
+    _last_frame_ns: int = field(init=False, default=0)
+    _out: list[do.Decision] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._speech = SpeechDetector(self.settings)
+
+    @property
+    def utterance_open(self) -> bool:
+        """The caller's words are being heard or awaited."""
+        return self._utterance is not None
+
+    @property
+    def last_voiced_ns(self) -> int:
+        """End of the caller's speech, as far as known."""
+        return self._speech.last_voiced_ns
+
+    def handle(self, signal: on.Signal) -> list[do.Decision]:
+        """Take one signal; the decisions it leads to, in order."""
+        match signal:
+            case on.VadFrame():
+                self._on_frame(signal)
+            case on.TurnPrediction():
+                self._on_prediction(signal)
+            case on.PartialText():
+                if (utterance := self._match(signal.utterance)) is not None:
+                    utterance.partial = signal.text
+            case on.FinalText():
+                self._on_text(signal)
+            case on.FinalFailed():
+                self._on_final_failed(signal)
+            case on.AgentChanged():
+                self._on_agent(signal)
+            case on.KeyPressed():
+                self._silence = _Silence(since_ns=signal.at_ns)
+            case on.HoldChanged():
+                self._on_hold(signal)
+            case on.Tick():
+                pass
+        self._on_time(signal.at_ns)
+        decided, self._out = self._out, []
+        return decided
+
+    def next_deadline_ns(self) -> int | None:
+        """When a Tick is wanted at the latest; None: not before the next signal."""
+        if self._held:
+            return None
+        utterance = self._utterance
+        if utterance is None:
+            return self._silence_deadline_ns()
+        ends_ns = self._turn_deadline_ns(utterance) if utterance.dipped else self._frames_missing_ns()
+        decides_ns = self._contest_deadline_ns(utterance)
+        return ends_ns if decides_ns is None else min(ends_ns, decides_ns)
+
+    # ---- signals
+
+    def _on_frame(self, frame: on.VadFrame) -> None:
+        self._last_frame_ns = frame.at_ns
+        if self._held:
+            return
+        edge = self._speech.push(frame)
+        if edge == "onset":
+            self._begin()
+        utterance = self._utterance
+        if utterance is None:
+            return
+        if edge == "resumed" and not utterance.forced:
+            self._resume(utterance)
+        if not utterance.dipped:
+            pause_ns = frame.end_ns - self._speech.last_voiced_ns
+            if not self._speech.voiced and pause_ns >= self.settings.pause_ms * MS:
+                self._dip(utterance)
+            elif frame.end_ns - utterance.onset_ns >= MAX_UTTERANCE_MS * MS:
+                utterance.forced = True
+                self._dip(utterance)
+
+    def _begin(self) -> None:
+        self._count += 1
+        self._utterance = _Utterance(self._count, self._speech.onset_ns, contested=self._agent != "idle")
+        self._silence.since_ns = None
+        self._out.append(do.StartSpeech(self._count, self._speech.onset_ns, self._agent != "idle"))
+
+    def _dip(self, utterance: _Utterance) -> None:
+        self._speech.dip()
+        utterance.dipped = True
+        self._out.append(do.PauseSpeech(utterance.number, self._speech.last_voiced_ns))
+
+    def _resume(self, utterance: _Utterance) -> None:
+        if utterance.speculated is not None:
+            self._out.append(do.DropSpeculation())
+        utterance.dipped = utterance.late = utterance.asked_again = False
+        utterance.probability = utterance.text = utterance.speculated = None
+        self._out.append(do.ResumeSpeech(utterance.number))
+
+    def _on_prediction(self, signal: on.TurnPrediction) -> None:
+        utterance = self._match(signal.utterance)
+        if utterance is not None and utterance.dipped:
+            utterance.probability = signal.probability
+            self._speculate(utterance)
+
+    def _on_text(self, signal: on.FinalText) -> None:
+        utterance = self._match(signal.utterance)
+        if utterance is None or not utterance.dipped:
+            return
+        utterance.text = signal.text.strip()
+        if self._contests(utterance):
+            if barge_in.by_words(utterance.text) == "resume":
+                reason = "backchannel" if utterance.text else "no words"
+                self._give_back(utterance, reason)
+                self._close(do.Discard(utterance.number, reason), signal.at_ns)
+                return
+            self._stop(utterance, "words")
+        self._speculate(utterance)
+
+    def _on_final_failed(self, signal: on.FinalFailed) -> None:
+        utterance = self._match(signal.utterance)
+        if utterance is None or not utterance.dipped or utterance.text is not None:
+            return
+        if utterance.asked_again:
+            self._fail(utterance, signal.at_ns)
+        else:
+            utterance.asked_again = True
+            self._out.append(do.Finalize(utterance.number))
+
+    def _on_agent(self, signal: on.AgentChanged) -> None:
+        self._agent = signal.phase
+        if signal.phase == "idle":
+            self._silence.since_ns = signal.at_ns
+            if self._utterance is not None:
+                # Nothing is left to pause or stop; the words are a turn like any other.
+                self._utterance.paused = False
+        else:
+            self._silence.since_ns = None
+
+    def _on_hold(self, signal: on.HoldChanged) -> None:
+        self._held = signal.held
+        if signal.held and self._utterance is not None:
+            self._give_back(self._utterance, "held")
+            self._close(do.Discard(self._utterance.number, "held"), signal.at_ns)
+        self._speech.reset()
+        self._silence = _Silence(since_ns=signal.at_ns if self._agent == "idle" else None)
+
+    # ---- time
+
+    def _on_time(self, at_ns: int) -> None:
+        if self._held:
+            return
+        utterance = self._utterance
+        if utterance is None:
+            self._on_silence(at_ns)
+            return
+        if not utterance.dipped and at_ns >= self._frames_missing_ns():
+            self._dip(utterance)
+        self._contest(utterance, at_ns)
+        if utterance.dipped:
+            self._end_if_due(utterance, at_ns)
+
+    def _end_if_due(self, utterance: _Utterance, at_ns: int) -> None:
+        if at_ns < self._turn_deadline_ns(utterance):
+            return
+        if utterance.text is None:
+            self._late(utterance, at_ns)
+            return
+        if utterance.text:
+            reason = self._wait(utterance)[1]
+            self._close(do.EndTurn(utterance.number, utterance.text, self._speech.last_voiced_ns, reason), at_ns)
+        elif self._speech.voiced_ns >= UNCLEAR_VOICED_MS * MS:
+            self._close(do.UnclearTurn(utterance.number, self._speech.last_voiced_ns), at_ns)
+        else:
+            self._close(do.Discard(utterance.number, "no words"), at_ns)
+
+    def _late(self, utterance: _Utterance, at_ns: int) -> None:
+        if utterance.late:
+            self._fail(utterance, at_ns)
+            return
+        utterance.late = True
+        self._out.append(do.FinalLate(utterance.number))
+        if not utterance.asked_again:
+            utterance.asked_again = True
+            self._out.append(do.Finalize(utterance.number))
+
+    def _fail(self, utterance: _Utterance, at_ns: int) -> None:
+        self._give_back(utterance, "no words")
+        self._close(do.FailTurn(utterance.number), at_ns)
+
+    def _frames_missing_ns(self) -> int:
+        """When speech counts as paused although no frame says so."""
+        paused_ns = self._speech.last_voiced_ns + self.settings.pause_ms * MS
+        return max(self._last_frame_ns, paused_ns) + FRAMES_MISSING_MS * MS
+
+    def _turn_deadline_ns(self, utterance: _Utterance) -> int:
+        """When the dip becomes an end; while the text is missing, when it is late or lost."""
+        wait_ms, _ = self._wait(utterance)
+        if utterance.text is None:
+            wait_ms = max(wait_ms, self.final_deadline_ms) + (FAIL_AFTER_LATE_MS if utterance.late else 0)
+        elif utterance.forced:
+            wait_ms = 0
+        return self._speech.last_voiced_ns + wait_ms * MS
+
+    def _wait(self, utterance: _Utterance) -> tuple[int, str]:
+        return endpoint_wait_ms(self.settings, utterance.probability, utterance.text or utterance.partial)
+
+    def _silence_deadline_ns(self) -> int | None:
+        if self._silence.since_ns is None or self._agent != "idle" or self._silence.gave_up:
+            return None
+        return self._silence.since_ns + self.settings.silence_reprompt_ms * MS
+
+    def _on_silence(self, at_ns: int) -> None:
+        deadline_ns = self._silence_deadline_ns()
+        if deadline_ns is None or at_ns < deadline_ns:
+            return
+        self._silence.since_ns = at_ns
+        if self._silence.asked < self.settings.max_reprompts:
+            self._silence.asked += 1
+            self._out.append(do.Reprompt(self._silence.asked))
+        else:
+            self._silence.gave_up = True
+            self._out.append(do.GiveUp())
+
+    # ---- contest for the floor
+
+    def _contest(self, utterance: _Utterance, at_ns: int) -> None:
+        if not self._contests(utterance):
+            return
+        voiced_ms = self._speech.voiced_ns / MS
+        if not utterance.paused and not utterance.resumed and voiced_ms >= self.settings.barge_in_pause_ms:
+            utterance.paused = True
+            self._out.append(do.PausePlayout(utterance.number))
+        if utterance.resumed:
+            # Given back too early: the sound went on.
+            if not utterance.dipped and voiced_ms >= self.settings.barge_in_stop_speech_ms:
+                self._stop(utterance, "speech")
+            return
+        if not utterance.paused:
+            return
+        verdict = barge_in.by_duration(
+            self.settings,
+            since_onset_ms=(at_ns - utterance.onset_ns) / MS,
+            voiced_ms=voiced_ms,
+            still_speaking=not utterance.dipped,
+            partial=utterance.partial,
+        )
+        if verdict == "stop":
+            self._stop(utterance, "speech")
+        elif verdict == "resume":
+            self._give_back(utterance, "short sound")
+
+    def _contests(self, utterance: _Utterance) -> bool:
+        return utterance.contested and self._agent != "idle" and not utterance.stopped
+
+    def _contest_deadline_ns(self, utterance: _Utterance) -> int | None:
+        if not utterance.paused:
+            return None
+        decide_ms = self.settings.barge_in_decide_ms
+        if utterance.dipped and self._speech.voiced_ns >= self.settings.barge_in_stop_speech_ms * MS:
+            # A long sound that has ended waits for its words a little longer.
+            decide_ms += barge_in.WORDS_GRACE_MS
+        return utterance.onset_ns + decide_ms * MS
+
+    def _stop(self, utterance: _Utterance, reason: Literal["speech", "words"]) -> None:
+        utterance.stopped, utterance.paused = True, False
+        self._out.append(do.StopPlayout(utterance.number, utterance.onset_ns, reason))
+
+    def _give_back(self, utterance: _Utterance, reason: str) -> None:
+        if utterance.paused:
+            utterance.paused, utterance.resumed = False, True
+            self._out.append(do.ResumePlayout(reason))
+
+    # ---- ends
+
+    def _speculate(self, utterance: _Utterance) -> None:
+        text = utterance.text
+        if not text or utterance.speculated == text or is_open(text):
+            return
+        if self._contests(utterance):
+            return
+        if utterance.probability is not None and utterance.probability <= self.settings.incomplete_probability:
+            return
+        utterance.speculated = text
+        self._out.append(do.Speculate(utterance.number, text))
+
+    def _close(self, last: do.Decision, at_ns: int) -> None:
+        utterance = self._utterance
+        if utterance is not None and utterance.speculated is not None and not isinstance(last, do.EndTurn):
+            self._out.append(do.DropSpeculation())
+        self._out.append(last)
+        self._utterance = None
+        self._speech.reset()
+        answered = isinstance(last, do.EndTurn | do.UnclearTurn)
+        self._silence = _Silence(
+            since_ns=at_ns if self._agent == "idle" else None, asked=0 if answered else self._silence.asked
+        )
+
+    def _match(self, number: int) -> _Utterance | None:
+        utterance = self._utterance
+        return utterance if utterance is not None and utterance.number == number else None
