@@ -81,7 +81,7 @@ def list_models(config: Config = None, as_json: AsJson = False) -> None:
     table = Table(caption=str(store.dir), show_lines=False, pad_edge=False, box=None)
     for column in ("model", "state", "MB", "service", "profiles, sets"):
         table.add_column(column, no_wrap=True)
-    table.add_column("purpose", overflow="fold")
+    table.add_column("purpose", no_wrap=True, overflow="ellipsis")
     for row in rows:
         size = f"{row['size'] / 1e6:.0f}" if row["size"] else "?"
         where = ", ".join([*row["profiles"], *row["sets"]])

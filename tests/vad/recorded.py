@@ -1,0 +1,44 @@
+"""Recorded human speech (model `speech-test`) as 16 kHz samples, and the frames Detect takes."""
+
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.common.errors import MissingModelError
+from services.common.models import ModelStore
+from services.common.settings import load_settings
+from services.pb.trunkline.vad.v1 import vad_pb2
+
+RATE_HZ = 16_000
+FRAME = 512
+READINGS = ("0870", "0880", "0890", "0920", "0930")
+
+
+def model_dir(name: str) -> Path:
+    try:
+        return ModelStore(load_settings(env={}).models).path(name)
+    except MissingModelError as error:
+        pytest.skip(str(error))
+
+
+def reading(number: str) -> np.ndarray:
+    """One LibriVox sentence, int16."""
+    path = model_dir("speech-test") / "librivox" / f"sense_and_sensibility_01_austen_64kb-{number}.wav"
+    with wave.open(str(path)) as stream:
+        assert stream.getframerate() == RATE_HZ
+        return np.frombuffer(stream.readframes(stream.getnframes()), dtype="<i2")
+
+
+def silence(ms: float) -> np.ndarray:
+    return np.zeros(int(RATE_HZ * ms / 1000), dtype="<i2")
+
+
+def frames(call_id: str, samples: np.ndarray, first_seq: int = 0) -> list[vad_pb2.Frame]:
+    """Whole 32 ms frames; a rest is left out."""
+    count = len(samples) // FRAME
+    return [
+        vad_pb2.Frame(call_id=call_id, seq=first_seq + i, pcm=samples[i * FRAME : (i + 1) * FRAME].tobytes())
+        for i in range(count)
+    ]
