@@ -1,0 +1,114 @@
+"""The `trunkline` command. What each sub-command does is in a module of its own; here are only their arguments."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services import __version__
+from services.cli import models
+from services.cli.stack import SCRIPTED, Launch
+from services.cli.terminal import fail, run
+from services.common.clock import SystemClock
+from services.common.errors import InvalidInputError, TrunklineError
+
+app = typer.Typer(
+    name="trunkline",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Self-hosted voice agents over SIP and WebRTC: every model on your own machine.\n\n"
+        "First time: `trunkline doctor`, `trunkline models fetch`, then `trunkline up`.\n\n"
+        "Exit status: 0 it worked; 1 it did not, and the last line says what to do; 2 wrong usage; 130 interrupted."
+    ),
+)
+app.add_typer(models.app, name="models")
+
+Profile = Annotated[str | None, typer.Option(help="Defaults for a kind of machine: cpu or nvidia.")]
+Config = Annotated[Path | None, typer.Option(help="Settings file (TOML).")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. asr.threads=2. May be repeated."),
+]
+Models = Annotated[
+    str, typer.Option(help="`real`, or `scripted`: declared fixed latencies, to measure our own overhead alone.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
+
+
+def main() -> None:
+    """Entry point."""
+    app()
+
+
+def _launch(config: Path | None, profile: str | None, sets: list[str] | None, models_: str, as_json: bool) -> Launch:
+    try:
+        if models_ not in ("real", "scripted"):
+            raise InvalidInputError("--models", expected="real or scripted", got=repr(models_))
+        return Launch.load(config, profile, [*(SCRIPTED if models_ == "scripted" else ()), *(sets or [])])
+    except TrunklineError as error:
+        fail(error, as_json)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def trunkline(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Version.")] = False,
+) -> None:
+    """Options before the command."""
+
+
+@app.command()
+def up(
+    profile: Profile = None,
+    config: Config = None,
+    sets: Sets = None,
+    models: Models = "real",
+    only: Annotated[str, typer.Option(help="Only these services, comma-separated: vad,asr,llm,tts,telephony…")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Start every process, wait until the models are warm, and keep them running until Ctrl-C.
+
+    Examples:
+
+    `trunkline up`: the whole stack on this machine.
+
+    `trunkline up --set telephony.sip.bind=10.0.0.5 --set web.host=10.0.0.5`: reachable from the network.
+
+    `trunkline up --only asr,tts`: a machine that runs only these; elsewhere set `asr.target` and `tts.target`.
+    """
+    from services.cli.up import up as run_up
+
+    launch = _launch(config, profile, sets, models, as_json)
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    run(lambda interrupts: run_up(launch, names, SystemClock(), interrupts, as_json), as_json=as_json)
+
+
+@app.command()
+def doctor(
+    profile: Profile = None,
+    config: Config = None,
+    sets: Sets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is missing on this machine for the chosen profile, and how to get it.
+
+    Exit status 1 when something needed is missing.
+
+    Examples: `trunkline doctor`, `trunkline doctor --profile nvidia --json`.
+    """
+    from services.cli.doctor import doctor as run_doctor
+
+    launch = _launch(config, profile, sets, "real", as_json)
+    run(lambda _: run_doctor(launch, SystemClock(), as_json), as_json=as_json)
+
+
+if __name__ == "__main__":
+    main()
