@@ -1,0 +1,377 @@
+"""The SIP/RTP engine on baresip-python 0.5.2a3: one Runtime, one account, calls by handle.
+
+Calls are driven through `Runtime.cmd` and the event stream rather than through the binding's `Call` objects: those
+subscribe only after `dial()` has returned, and an event that comes in between is lost. That is the weakness seen at
+40 calls a second; here a call exists from its first event on, and events of a call that is still being dialled wait
+until its handle is known.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import baresip
+from baresip import Account, Config, Event, Runtime, StackEvent, UserAgent
+from baresip._native import ffi, lib
+from baresip.errors import BaresipError, RegistrationError
+
+from services.common.clock import Clock, sleep_s
+from services.common.errors import UnavailableError
+from services.common.log import get_logger
+from services.common.personal import Personal
+from services.common.settings import TelephonySettings
+from services.telephony import baresip_config as conf
+from services.telephony import engine as e
+from services.telephony.baresip_audio import BaresipAudio
+from services.telephony.engine_log import take_over
+from services.telephony.sip_port import free_sip_port
+
+log = get_logger(__name__)
+
+TONE_S: Final = 0.1
+GAP_S: Final = 0.1
+_DIGITS: Final = frozenset("0123456789*#ABCD")
+
+
+@dataclass(slots=True)
+class _Call:
+    """What the adapter remembers of one native call."""
+
+    handle: int
+    # False while dial() has not returned: events wait in `held`.
+    claimed: bool
+    held: list[e.EngineEvent] = field(default_factory=list)
+    offers: int = 0
+    pressed: tuple[str, int] | None = None
+    refer_to: str = ""
+    dtmf: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class BaresipEngine:
+    """Implements services.telephony.engine.Engine."""
+
+    name = "baresip"
+
+    def __init__(self, settings: TelephonySettings, clock: Clock) -> None:
+        conf.validate(settings.sip)
+        self._settings = settings
+        self._sip = settings.sip
+        self._clock = clock
+        self._password = conf.read_password(settings.sip.password_file)
+        self._port = settings.sip.port
+        self._runtime: Any = None
+        self._ua: Any = None
+        self._calls: dict[int, _Call] = {}
+        self._emit: Callable[[e.EngineEvent], None] = lambda _event: None
+        self._registering: asyncio.Task[None] | None = None
+        self._registered = False
+
+    # ---- life ----
+
+    @property
+    def version(self) -> str:
+        """Of the binding and of the stack below it."""
+        return f"{baresip.__version__} (libre {ffi.string(lib.bp_version()).decode()})"
+
+    @property
+    def sip_uri(self) -> str:
+        """Where this worker is called."""
+        return f"sip:{self._sip.user}@{self._sip.bind}:{self._port};transport={self._sip.transport}"
+
+    def facts(self) -> dict[str, str]:
+        """For Describe."""
+        low, high = self._settings.jitter_buffer_ms
+        return {
+            "sip_uri": self.sip_uri,
+            "codecs": ",".join(self._sip.codecs),
+            "srtp": self._sip.srtp,
+            "jitter_buffer": "off"
+            if self._settings.jitter_buffer == "off"
+            else f"{self._settings.jitter_buffer} {low}-{high} ms",
+            "rtp_ports": f"{self._sip.rtp_ports[0]}-{self._sip.rtp_ports[1]}",
+            "registered": ("yes" if self._registered else "no") if self._sip.registrar else "not asked",
+        }
+
+    async def start(self, on_event: Callable[[e.EngineEvent], None]) -> None:
+        """Bring the stack up. Raises UnavailableError when the SIP port is taken or the stack refuses."""
+        take_over()
+        self._emit = on_event
+        self._port = free_sip_port(self._sip.bind, self._sip.port, tls=self._sip.transport == "tls")
+        account = conf.account_line(self._sip, self._port)
+        runtime = Runtime(native_log_level="warning")
+        runtime.on_dead = lambda: on_event(e.EngineDead())
+        config = Config(
+            net_interface=None if self._sip.bind in ("0.0.0.0", "::") else self._sip.bind,
+            # To is asked for as a header: the stack's own event names only the caller.
+            expose_headers=("To", *self._sip.expose_headers),
+            native_log_level="warning",
+            max_concurrent_calls=self._settings.max_calls + conf.CAP_HEADROOM,
+            rtp_timeout=int(self._settings.media_timeout_s),
+            extra_config_text=conf.config_text(self._settings, self._port),
+        )
+        try:
+            await runtime.start(config)
+            self._runtime = runtime
+            runtime.subscribe(self._on_stack_event)
+            self._ua = await UserAgent.create(
+                runtime,
+                Account(
+                    user=account.user,
+                    domain=account.domain,
+                    password=self._password,
+                    reg_interval=account.reg_interval_s,
+                    transport=self._sip.transport,
+                    audio_codecs=account.codecs,
+                    auth_user=self._sip.auth_user or None,
+                    extra_params=account.extra,
+                ),
+            )
+        except (BaresipError, ValueError) as error:
+            raise UnavailableError(
+                f"The SIP engine did not start on {self._sip.bind}:{self._port} ({type(error).__name__}).",
+                remedy="Check telephony.sip: bind must be an address of this machine and the port free.",
+            ) from error
+        if self._sip.registrar:
+            self._registering = asyncio.create_task(self._register())
+
+    async def close(self) -> None:
+        """Hang up what is left (the stack sends BYE) and stop."""
+        if self._registering is not None:
+            self._registering.cancel()
+            await asyncio.wait({self._registering})
+        if self._runtime is not None:
+            try:
+                if self._registered:
+                    await self._ua.unregister(timeout=2.0)
+                await self._runtime.close()
+            except BaresipError as error:
+                log.warning("sip engine did not close cleanly", error=type(error).__name__)
+
+    async def _register(self) -> None:
+        """Register and keep trying; the stack refreshes a registration by itself."""
+        pause_s = 2.0
+        while not self._registered:
+            try:
+                await self._ua.register()
+                return
+            except RegistrationError as error:
+                log.warning("registration failed", sip_status=error.status, retry_in_s=pause_s)
+            except BaresipError as error:
+                log.warning("registration failed", error=type(error).__name__, retry_in_s=pause_s)
+            await sleep_s(self._clock, pause_s)
+            pause_s = min(60.0, pause_s * 2)
+
+    # ---- actions ----
+
+    def audio(self, handle: int) -> BaresipAudio:
+        """The rings of one call."""
+        return BaresipAudio(handle, self._sip.codecs, self._sip.srtp != "off")
+
+    async def answer(self, handle: int) -> None:
+        """200 OK; CallEstablished follows the ACK."""
+        await self._act(lib.BP_CMD_CALL_ANSWER, f"{handle} 0", "answer")
+
+    async def reject(self, handle: int) -> None:
+        """486 Busy Here: the stack knows no other."""
+        await self._act(lib.BP_CMD_CALL_REJECT, str(handle), "reject")
+
+    async def hangup(self, handle: int) -> None:
+        """BYE, or CANCEL before the answer."""
+        await self._act(lib.BP_CMD_CALL_HANGUP, str(handle), "hangup")
+
+    async def hold(self, handle: int, on: bool) -> None:
+        """Re-INVITE with sendonly or sendrecv."""
+        call = self._calls.get(handle)
+        before = call.offers if call else 0
+        await self._act(lib.BP_CMD_CALL_HOLD, f"{handle} {int(on)}", "hold")
+        if call is not None and call.offers == before:
+            # The stack flips its flag and says yes although a re-INVITE was in flight: flip it back.
+            await self._act(lib.BP_CMD_CALL_HOLD, f"{handle} {int(not on)}", "hold")
+            raise e.EngineError("another re-INVITE is in flight, try again shortly")
+
+    async def send_dtmf(self, handle: int, digits: Personal[str]) -> None:
+        """RFC 4733 events, 100 ms each; digits of one call never overlap."""
+        call = self._calls.get(handle)
+        if call is None:
+            raise e.EngineError("the call has ended")
+        async with call.dtmf:
+            for digit in digits.reveal():
+                if digit not in _DIGITS:
+                    raise e.EngineError("not a DTMF digit")
+                await self._act(lib.BP_CMD_CALL_SEND_DIGIT, f"{handle} {digit}", "send_dtmf")
+                await sleep_s(self._clock, TONE_S)
+                await self._act(lib.BP_CMD_CALL_SEND_DIGIT, f"{handle} R", "send_dtmf")
+                await sleep_s(self._clock, GAP_S)
+
+    async def transfer(self, handle: int, target: Personal[str]) -> None:
+        """REFER; the outcome comes as TransferDone or as the call's end."""
+        await self._act(lib.BP_CMD_CALL_TRANSFER, f"{handle} {target.reveal()}", "transfer")
+
+    async def attended_transfer(self, handle: int, consult: int) -> None:
+        """REFER with Replaces; both calls are put on hold first, as peers expect."""
+        for each in (handle, consult):
+            try:
+                await self.hold(each, True)
+            except e.EngineError:
+                log.info("transfer goes on without hold")
+        await self._act(lib.BP_CMD_CALL_REPLACE_TRANSFER, f"{handle} {consult}", "transfer")
+
+    async def accept_transfer(self, handle: int) -> int:
+        """Dial the REFER's target; the stack ends this call when the new one is answered."""
+        call = self._calls.get(handle)
+        if call is None or not call.refer_to:
+            raise e.EngineError("no transfer is pending")
+        refer_to, call.refer_to = call.refer_to, ""
+        payload = await self._act(lib.BP_CMD_CALL_TRANSFER_ACCEPT, f"{handle} {refer_to}", "answer_transfer")
+        return self._claim(payload)
+
+    async def reject_transfer(self, handle: int) -> None:
+        """The final NOTIFY says 603."""
+        if call := self._calls.get(handle):
+            call.refer_to = ""
+        await self._act(lib.BP_CMD_CALL_TRANSFER_REJECT, f"{handle} 603", "answer_transfer")
+
+    async def dial(self, target: Personal[str], headers: Mapping[str, Personal[str]]) -> int:
+        """INVITE. Raises EngineError when the stack cannot send one (no route, malformed URI)."""
+        args = f"{self._ua.handle} 0 {conf.dial_uri(target.reveal(), self._sip.transport)}"
+        for name, value in headers.items():
+            args += f"\n{name}: {value.reveal()}"
+        return self._claim(await self._act(lib.BP_CMD_UA_CONNECT, args, "dial"))
+
+    def _claim(self, payload: dict[str, Any]) -> int:
+        """The new call's handle; its events are released once the caller has had the chance to note it."""
+        handle = int(payload["handle"])
+        self._calls.setdefault(handle, _Call(handle, claimed=False))
+        asyncio.get_running_loop().call_soon(self._release, handle)
+        return handle
+
+    def _release(self, handle: int) -> None:
+        call = self._calls.get(handle)
+        if call is None:
+            return
+        call.claimed = True
+        held, call.held = call.held, []
+        for event in held:
+            self._deliver(call, event)
+
+    async def _act(self, command: int, args: str, name: str) -> dict[str, Any]:
+        """One command to the stack's thread. Raises EngineError with a text free of values."""
+        if "\x00" in args:
+            raise e.EngineError(f"{name}: a value holds a NUL")
+        try:
+            outcome, payload = await self._runtime.cmd(command, args=args)
+        except BaresipError as error:
+            raise e.EngineError(f"{name}: the SIP engine is not answering ({type(error).__name__})") from None
+        if outcome == lib.BP_EV_STALE_HANDLE:
+            raise e.EngineError(f"{name}: the call has ended")
+        data: dict[str, Any] = json.loads(payload) if payload else {}
+        if problem := data.get("error"):
+            code = data.get("errno")
+            raise e.EngineError(f"{name}: {_PROBLEMS.get(problem, os.strerror(code) if code else str(problem))}")
+        return data
+
+    # ---- events ----
+
+    def _on_stack_event(self, event: StackEvent) -> None:
+        """On the event loop, in the order of the stack's thread."""
+        kind = event.event
+        if kind in (Event.REGISTER_OK, Event.REGISTER_FAIL):
+            self._registered = kind is Event.REGISTER_OK
+            log.info("registration changed", registered=self._registered)
+            return
+        if not event.call:
+            return
+        if kind is Event.CALL_INCOMING:
+            call = self._calls[event.call] = _Call(event.call, claimed=True)
+            self._emit(self._incoming(event))
+            return
+        if kind is Event.CALL_OUTGOING:
+            self._calls[event.call] = _Call(event.call, claimed=False)
+            return
+        known = self._calls.get(event.call)
+        if known is None:
+            return
+        call = known
+        if (translated := self._translate(call, event)) is not None:
+            self._deliver(call, translated)
+
+    def _deliver(self, call: _Call, event: e.EngineEvent) -> None:
+        if not call.claimed:
+            call.held.append(event)
+            return
+        if isinstance(event, e.CallClosed):
+            self._calls.pop(call.handle, None)
+        self._emit(event)
+
+    def _incoming(self, event: StackEvent) -> e.IncomingCall:
+        headers = {str(k): str(v) for k, v in event.headers.items()}
+        to_header = next((headers.pop(name) for name in list(headers) if name.lower() == "to"), "")
+        return e.IncomingCall(
+            event.call,
+            Personal(event.peer or "", "uri"),
+            Personal(_address(to_header), "uri"),
+            event.call_id or "",
+            {name: Personal(value, "header") for name, value in headers.items()},
+        )
+
+    def _translate(self, call: _Call, event: StackEvent) -> e.EngineEvent | None:
+        match event.event:
+            case Event.CALL_ESTABLISHED:
+                return e.CallEstablished(call.handle)
+            case Event.CALL_CLOSED:
+                return e.CallClosed(call.handle, Personal(event.text or "", "reason"), _stats(event.stats))
+            case Event.CALL_HOLD | Event.CALL_RESUME:
+                return e.RemoteHold(call.handle, event.event is Event.CALL_HOLD)
+            case Event.CALL_LOCAL_SDP if event.text == "offer":
+                call.offers += 1
+            case Event.CALL_DTMF_START if event.text:
+                call.pressed = (event.text, self._clock.now_ns())
+            case Event.CALL_DTMF_END:
+                return self._digit(call)
+            case Event.CALL_TRANSFER if event.text:
+                call.refer_to = event.text
+                return e.TransferAsked(
+                    call.handle, Personal(_address(event.text), "uri"), "replaces=" in event.text.lower()
+                )
+            case Event.CALL_TRANSFER_FAILED:
+                status, _, phrase = (event.text or "").partition(" ")
+                return e.TransferDone(call.handle, False, int(status) if status.isdigit() else 0, phrase)
+        return None
+
+    def _digit(self, call: _Call) -> e.EngineEvent | None:
+        pressed, call.pressed = call.pressed, None
+        if pressed is None or pressed[0] not in _DIGITS:
+            return None
+        held_ms = (self._clock.now_ns() - pressed[1]) // 1_000_000
+        return e.DigitReceived(call.handle, Personal(pressed[0], "digit"), int(held_ms))
+
+
+_PROBLEMS: Final = {
+    "no_laddr": "no local address reaches the target",
+    "replaces_unsupported": "the far end does not support Replaces",
+    "table_full": "too many calls",
+}
+
+
+def _address(header: str) -> str:
+    """The URI of a From, To or Refer-To value, without name, parameters of the header and embedded headers."""
+    value = header.strip()
+    if "<" in value:
+        value = value.split("<", 1)[1].split(">", 1)[0]
+    else:
+        value = value.split(";", 1)[0]
+    return value.split("?", 1)[0].strip()
+
+
+def _stats(raw: Mapping[str, Any]) -> e.CallStats:
+    rx, tx, rtcp = raw.get("rx", {}), raw.get("tx", {}), raw.get("rtcp", {})
+    return e.CallStats(
+        rx_packets=int(rx.get("packets", 0)),
+        rx_lost=int(rtcp.get("rx_lost", 0)),
+        rx_jitter_ms=float(rtcp.get("rx_jitter_us", 0)) / 1000,
+        tx_packets=int(tx.get("packets", 0)),
+        rtt_ms=float(rtcp.get("rtt_us", 0)) / 1000,
+    )

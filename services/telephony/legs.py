@@ -1,0 +1,330 @@
+"""One leg's life as a state machine without I/O: engine events and client commands in, contract events and actions out.
+
+    Incoming ──► RINGING ──answer──► ANSWERING ──┐
+                                                 ├─established──► ESTABLISHED ──closed──► ENDED
+    Dial ─────────────────► DIALING ─────────────┘
+    RINGING, ANSWERING and DIALING go to ENDED when the call closes before it was established.
+
+Every method returns what follows, in order. Time comes in as `now_ns`; deadlines are data.
+"""
+
+import enum
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.common.personal import Personal
+from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
+from services.telephony import engine
+from services.telephony.admission import ENGINE_REJECT_STATUS
+
+DTMF: Final = re.compile(r"[0-9*#A-Da-d]{1,64}")
+_STATUS_LINE: Final = re.compile(r"^([3-6]\d\d)\b")
+# The stack's own texts for ends that carry no status line.
+_TRANSFERRED: Final = "Call transfered"
+_RTP_TIMEOUT: Final = "rtp stream error"
+
+
+class State(enum.Enum):
+    """Where a leg is in its life."""
+
+    RINGING = "ringing"
+    ANSWERING = "answering"
+    DIALING = "dialing"
+    ESTABLISHED = "established"
+    ENDED = "ended"
+
+
+class Act(enum.Enum):
+    """What the engine is asked to do."""
+
+    ANSWER = "answer"
+    REJECT = "reject"
+    HANGUP = "hangup"
+    CLEAR = "clear"
+    DTMF = "send_dtmf"
+    HOLD = "hold"
+    RESUME = "resume"
+    TRANSFER = "transfer"
+    ACCEPT_TRANSFER = "accept_transfer"
+    REJECT_TRANSFER = "reject_transfer"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to do for a leg; `text` is the digits or the target, `consult_leg_id` names the other leg."""
+
+    act: Act
+    text: Personal[str] | None = None
+    consult_leg_id: int = 0
+
+
+Output = pb.LegEvent | Action
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Deadlines of a leg in seconds; 0 turns the media timeout off."""
+
+    ring_s: float = 10.0
+    answer_s: float = 10.0
+    dial_s: float = 60.0
+    media_s: float = 30.0
+
+
+_AFTER: Final = {State.RINGING: "ring_s", State.ANSWERING: "answer_s", State.DIALING: "dial_s"}
+
+
+@dataclass(slots=True)
+class Leg:
+    """The state of one leg. `last_rx_ns` is written by the media loop for every frame that came."""
+
+    leg_id: int
+    state: State
+    since_ns: int
+    timeouts: Timeouts = Timeouts()
+    last_rx_ns: int = 0
+    remote_hold: bool = False
+    local_hold: bool = False
+    fmt: engine.AudioFormat | None = None
+    # The stack has said established; media may not be up yet.
+    connected: bool = False
+    _ending: "pb.Ended | None" = None
+    _transferring: bool = field(default=False)
+    _transfer_accepted: bool = field(default=False)
+    _transfer_asked: bool = field(default=False)
+
+    # ---- engine events ----
+
+    def on_connected(self, now_ns: int) -> list[Output]:
+        """The dialog stands; Established follows with the audio format."""
+        if self.state in (State.ANSWERING, State.DIALING):
+            self.connected = True
+            self.since_ns = now_ns
+        return []
+
+    def on_format(self, fmt: engine.AudioFormat, now_ns: int) -> list[Output]:
+        """Audio streams are up (first, or again after a re-INVITE). Said again only when something changed."""
+        if self.state is State.ENDED:
+            return []
+        if self.state is not State.ESTABLISHED:
+            self._enter(State.ESTABLISHED, now_ns)
+        self.last_rx_ns = now_ns
+        if fmt == self.fmt:
+            return []
+        self.fmt = fmt
+        return [
+            self._event(
+                established=pb.Established(
+                    codec=fmt.codec,
+                    rx_sample_rate_hz=fmt.rx_rate_hz,
+                    tx_sample_rate_hz=fmt.tx_rate_hz,
+                    ptime_ms=fmt.ptime_ms,
+                    srtp=fmt.srtp,
+                )
+            )
+        ]
+
+    def on_digit(self, digit: Personal[str], duration_ms: int) -> list[Output]:
+        """RFC 4733 or SIP INFO."""
+        if self.state is not State.ESTABLISHED:
+            return []
+        return [self._event(dtmf=pb.Dtmf(digit=digit.reveal(), duration_ms=duration_ms))]
+
+    def on_remote_hold(self, held: bool, now_ns: int) -> list[Output]:
+        """Repeats say nothing."""
+        if self.state is State.ENDED or held == self.remote_hold:
+            return []
+        self.remote_hold = held
+        self.last_rx_ns = now_ns
+        return [self._event(hold_changed=pb.HoldChanged(held=held))]
+
+    def on_transfer_asked(self, target: Personal[str], replaces: bool) -> list[Output]:
+        """A REFER arrived; the client decides."""
+        if self.state is not State.ESTABLISHED:
+            return []
+        self._transfer_asked = True
+        return [self._event(transfer_requested=pb.TransferRequested(refer_to_uri=target.reveal(), replaces=replaces))]
+
+    def on_transfer_done(self, accepted: bool, sip_status: int, reason: str) -> list[Output]:
+        """The outcome of our REFER; a success ends the leg soon after."""
+        if not self._transferring:
+            return []
+        self._transferring = False
+        self._transfer_accepted = accepted
+        return [self._event(transfer_result=pb.TransferResult(accepted=accepted, sip_status=sip_status, reason=reason))]
+
+    def on_closed(self, reason: Personal[str], stats: engine.CallStats) -> list[Output]:
+        """The end, told once. A BYE while our REFER is open counts as its success (an SBC may never send NOTIFY)."""
+        if self.state is State.ENDED:
+            return []
+        outputs: list[Output] = []
+        text = reason.reveal()
+        if self._transferring and self._ending is None:
+            outputs += self.on_transfer_done(True, 200, "closed by the far end" if text != _TRANSFERRED else "")
+        ended = self._ending or self._cause(text)
+        ended.stats.CopyFrom(
+            pb.LegStats(
+                rx_packets=stats.rx_packets,
+                rx_lost=max(0, stats.rx_lost),
+                rx_jitter_ms=stats.rx_jitter_ms,
+                tx_packets=stats.tx_packets,
+                rtt_ms=stats.rtt_ms,
+            )
+        )
+        self.state = State.ENDED
+        outputs.append(self._event(ended=ended))
+        return outputs
+
+    # ---- client commands ----
+
+    def command(self, command: pb.Command, now_ns: int) -> list[Output]:
+        """Carry out one command of the client; one that does not fit the state is answered with CommandFailed."""
+        kind = command.WhichOneof("command") or "none"
+        if self.state is State.ENDED:
+            return [self.failed(kind, "the leg has ended")]
+        match kind:
+            case "answer":
+                return self._answer(now_ns)
+            case "reject":
+                return self._reject()
+            case "hangup":
+                return self._hangup()
+            case "clear":
+                return [Action(Act.CLEAR)]
+            case "send_dtmf":
+                return self._dtmf(command.send_dtmf.digits)
+            case "hold":
+                return self._hold(command.hold.on)
+            case "transfer":
+                return self._transfer(command.transfer)
+            case "answer_transfer":
+                return self._answer_transfer(command.answer_transfer.accept)
+            case _:
+                return [self.failed(kind, "no such command for a leg")]
+
+    def refused(self, cause: "pb.Ended.Cause.ValueType", status: int, reason: str) -> list[Output]:
+        """End the leg for a reason of the worker's own."""
+        if self.state is State.ENDED or self._ending is not None:
+            return []
+        self._ending = pb.Ended(cause=cause, sip_status=status, reason=reason)
+        return [Action(Act.REJECT if self.state is State.RINGING else Act.HANGUP)]
+
+    # ---- time ----
+
+    def deadline_ns(self) -> int | None:
+        """When `on_time` must be called if nothing happens before; None when nothing is due."""
+        if self.state is State.ENDED or self._ending is not None:
+            return None
+        if self.state is State.ESTABLISHED:
+            if self.timeouts.media_s <= 0 or self.remote_hold or self.local_hold:
+                return None
+            return self.last_rx_ns + int(self.timeouts.media_s * 1e9)
+        return self.since_ns + int(getattr(self.timeouts, _AFTER[self.state]) * 1e9)
+
+    def on_time(self, now_ns: int) -> list[Output]:
+        """Act on a deadline that has passed."""
+        due = self.deadline_ns()
+        if due is None or now_ns < due:
+            return []
+        match self.state:
+            case State.RINGING:
+                return self.refused(pb.Ended.CAUSE_REJECTED, ENGINE_REJECT_STATUS, "not answered in time")
+            case State.DIALING:
+                return self.refused(pb.Ended.CAUSE_FAILED, 408, "the far end did not answer in time")
+            case State.ANSWERING:
+                return self.refused(pb.Ended.CAUSE_FAILED, 408, "the answer was not acknowledged in time")
+            case _:
+                return self.refused(pb.Ended.CAUSE_MEDIA_TIMEOUT, 0, "no audio from the far end")
+
+    # ---- inner parts ----
+
+    def failed(self, command: str, message: str) -> pb.LegEvent:
+        """A CommandFailed of this leg; also for what the engine refused."""
+        return self._event(command_failed=pb.CommandFailed(command=command, message=message))
+
+    def action_failed(self, command: str, message: str) -> list[Output]:
+        """The engine could not do it: undo what was assumed."""
+        if command in ("transfer",):
+            self._transferring = False
+        if command in ("hold", "resume"):
+            self.local_hold = command == "resume"
+        return [self.failed(command, message)]
+
+    def _event(self, **event: object) -> pb.LegEvent:
+        return pb.LegEvent(leg_id=self.leg_id, **event)  # type: ignore[arg-type]
+
+    def _enter(self, state: State, now_ns: int) -> None:
+        self.state, self.since_ns = state, now_ns
+
+    def _wrong_state(self, command: str, wanted: str) -> list[Output]:
+        return [self.failed(command, f"the leg is {self.state.value}, expected {wanted}")]
+
+    def _answer(self, now_ns: int) -> list[Output]:
+        if self.state is not State.RINGING or self._ending is not None:
+            return self._wrong_state("answer", "ringing")
+        self._enter(State.ANSWERING, now_ns)
+        return [Action(Act.ANSWER)]
+
+    def _reject(self) -> list[Output]:
+        if self.state is not State.RINGING:
+            return self._wrong_state("reject", "ringing")
+        return self.refused(pb.Ended.CAUSE_REJECTED, ENGINE_REJECT_STATUS, "rejected by the application")
+
+    def _hangup(self) -> list[Output]:
+        if self.state is State.RINGING:
+            return self.refused(pb.Ended.CAUSE_REJECTED, ENGINE_REJECT_STATUS, "rejected by the application")
+        return self.refused(pb.Ended.CAUSE_LOCAL_HANGUP, 0, "")
+
+    def _dtmf(self, digits: str) -> list[Output]:
+        if self.state is not State.ESTABLISHED:
+            return self._wrong_state("send_dtmf", "established")
+        if not DTMF.fullmatch(digits):
+            return [self.failed("send_dtmf", "digits: expected 1 to 64 of 0-9 * # A-D")]
+        return [Action(Act.DTMF, Personal(digits.upper(), "digits"))]
+
+    def _hold(self, on: bool) -> list[Output]:
+        if self.state is not State.ESTABLISHED:
+            return self._wrong_state("hold", "established")
+        if on == self.local_hold:
+            return []
+        self.local_hold = on
+        return [Action(Act.HOLD if on else Act.RESUME)]
+
+    def _transfer(self, transfer: pb.Transfer) -> list[Output]:
+        if self.state is not State.ESTABLISHED:
+            return self._wrong_state("transfer", "established")
+        if self._transferring:
+            return [self.failed("transfer", "a transfer is already under way")]
+        target = transfer.target_uri.strip()
+        if not transfer.consult_leg_id and (not target or any(c.isspace() or c in "<>" for c in target)):
+            return [self.failed("transfer", "target_uri: expected one SIP URI without spaces or brackets")]
+        self._transferring = True
+        return [Action(Act.TRANSFER, Personal(target, "uri"), transfer.consult_leg_id)]
+
+    def _answer_transfer(self, accept: bool) -> list[Output]:
+        if not self._transfer_asked:
+            return [self.failed("answer_transfer", "no transfer was requested")]
+        self._transfer_asked = False
+        return [Action(Act.ACCEPT_TRANSFER if accept else Act.REJECT_TRANSFER)]
+
+    def _cause(self, text: str) -> pb.Ended:
+        status = _STATUS_LINE.match(text)
+        if self._transfer_accepted or text == _TRANSFERRED:
+            return pb.Ended(cause=pb.Ended.CAUSE_TRANSFERRED)
+        if text == _RTP_TIMEOUT:
+            return pb.Ended(cause=pb.Ended.CAUSE_MEDIA_TIMEOUT, reason="no audio from the far end")
+        if self.state is State.ESTABLISHED:
+            return pb.Ended(cause=pb.Ended.CAUSE_REMOTE_BYE)
+        if self.state is State.DIALING:
+            if status is None:
+                return pb.Ended(cause=pb.Ended.CAUSE_FAILED, reason="no answer from the far end")
+            code = int(status[1])
+            return pb.Ended(cause=pb.Ended.CAUSE_REJECTED, sip_status=code, reason=sip_reason(text))
+        return pb.Ended(cause=pb.Ended.CAUSE_CANCELLED, sip_status=487)
+
+
+def sip_reason(text: str) -> str:
+    """The reason phrase of a status line, words only: a peer may write anything, also a number."""
+    phrase = text[3:].strip()
+    return phrase if re.fullmatch(r"[A-Za-z' /\-]{0,60}", phrase) else ""

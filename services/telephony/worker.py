@@ -1,0 +1,364 @@
+"""The worker: the engine's events and the client's commands meet here, and every poll moves the audio of all legs.
+
+All of it runs on one event loop. Engine actions are awaited in tasks of their own, one bounded set; everything
+else is synchronous.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import grpc
+
+from services.common.clock import Clock
+from services.common.errors import TrunklineError
+from services.common.log import get_logger
+from services.common.personal import Personal
+from services.common.settings import TelephonySettings
+from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
+from services.telephony import engine as e
+from services.telephony import metrics
+from services.telephony.actions import Actions
+from services.telephony.admission import ENGINE_REJECT_STATUS, Admission, TokenBucket
+from services.telephony.leg_media import FRAME_MS, LegMedia
+from services.telephony.legs import Leg, Output, State, Timeouts
+from services.telephony.outbox import Outbox, OutboxFullError
+
+log = get_logger(__name__)
+
+_TIMER_NS: Final = 100_000_000
+_MAX_HEADERS: Final = 16
+
+
+class ClientExistsError(TrunklineError):
+    """The worker already has its one client."""
+
+    status = grpc.StatusCode.ALREADY_EXISTS
+
+
+class Worker:
+    """Owns the legs of one process. `attach` gives the one client its outbox."""
+
+    def __init__(self, settings: TelephonySettings, engine: e.Engine, clock: Clock) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._clock = clock
+        self._timeouts = Timeouts(
+            ring_s=settings.ring_timeout_s, dial_s=settings.dial_timeout_s, media_s=settings.media_timeout_s
+        )
+        bucket = TokenBucket(settings.max_calls_per_s, max_wait_ns=int(settings.max_rate_wait_s * 1e9))
+        self._admission = Admission(settings.max_calls, bucket)
+        self._actions = Actions(engine, clock, bucket, self)
+        self._legs: dict[int, Leg] = {}
+        self._media: dict[int, LegMedia] = {}
+        self._leg_of: dict[int, int] = {}
+        self._next_leg = 1
+        self._dialing = 0
+        self._outbox: Outbox | None = None
+        self._pending = pb.MediaResponse()
+        self._detached_ns: int | None = None
+        self._start_ns = clock.now_ns()
+        self._timer_ns = 0
+        self._loop_task: asyncio.Task[None] | None = None
+        self.on_fatal: Callable[[], None] = lambda: None
+
+    # ---- life ----
+
+    async def start(self) -> None:
+        """Bring the engine up and begin to poll. Raises UnavailableError."""
+        await self._engine.start(self.on_engine_event)
+        self._loop_task = asyncio.create_task(self._run())
+        self._loop_task.add_done_callback(self._loop_ended)
+
+    async def close(self) -> None:
+        """Stop polling and let the engine hang up what is left."""
+        self._admission.draining = True
+        if self._loop_task is not None:
+            self._loop_task.remove_done_callback(self._loop_ended)
+            self._loop_task.cancel()
+            await asyncio.wait({self._loop_task})
+        await self._actions.close()
+        await self._engine.close()
+
+    @property
+    def active_legs(self) -> int:
+        """Legs that have not ended, dials under way included."""
+        return len(self._legs) + self._dialing
+
+    def attach(self) -> Outbox:
+        """Become the client. Raises ClientExistsError while there is one."""
+        if self._outbox is not None:
+            raise ClientExistsError(
+                "The worker already has a client.", remedy="One orchestrator process per telephony worker."
+            )
+        self._outbox = Outbox()
+        self._admission.client_present = True
+        self._detached_ns = None
+        log.info("client attached", legs=len(self._legs))
+        return self._outbox
+
+    def detach(self) -> None:
+        """The client is gone: its legs live on for the grace time, new calls are refused."""
+        self._outbox = None
+        self._admission.client_present = False
+        self._detached_ns = self._clock.now_ns()
+        log.info("client gone", legs=len(self._legs))
+
+    # ---- the client's side ----
+
+    def request(self, request: pb.MediaRequest) -> None:
+        """Audio first, then commands, in the order given."""
+        for frame in request.frames:
+            self._play(frame)
+        for command in request.commands:
+            self._command(command)
+
+    def _play(self, frame: pb.PlayFrame) -> None:
+        media = self._media.get(frame.leg_id)
+        if media is None:
+            self._fail(frame.leg_id, "play", "no audio is active on this leg")
+            return
+        try:
+            problem = media.play(frame.pcm)
+        except e.AudioRestartedError:
+            self._restarted(media)
+            problem = "the audio was renegotiated, this frame is lost"
+        if problem:
+            self._fail(frame.leg_id, "play", problem)
+
+    def _command(self, command: pb.Command) -> None:
+        if command.WhichOneof("command") == "dial":
+            self._dial(command.dial)
+            return
+        leg = self._legs.get(command.leg_id)
+        if leg is None:
+            self._fail(command.leg_id, command.WhichOneof("command") or "none", "no such leg")
+            return
+        self._apply(leg, leg.command(command, self._clock.now_ns()))
+
+    def _dial(self, dial: pb.Dial) -> None:
+        problem = dial_problem(dial)
+        if not problem and (refusal := self._admission.refusal(self.active_legs)):
+            metrics.REFUSED.labels(reason=refusal).inc()
+            problem = f"the worker takes no more calls ({refusal})"
+        if problem:
+            self._dial_failed(dial.dial_id, problem)
+            return
+        self._dialing += 1
+        headers = {name: Personal(value, "header") for name, value in dial.headers.items()}
+        if not self._actions.dial(dial.dial_id, Personal(dial.target_uri.strip(), "uri"), headers):
+            self._dialing -= 1
+            self._dial_failed(dial.dial_id, "the worker is busy")
+
+    # ---- called by Actions ----
+
+    def dialed(self, dial_id: int, handle: int) -> None:
+        """The INVITE is out: the new leg exists."""
+        self._dialing -= 1
+        leg = self._new_leg(handle, State.DIALING)
+        self._event(pb.LegEvent(leg_id=leg.leg_id, dialed=pb.Dialed(dial_id=dial_id)))
+
+    def dial_failed(self, dial_id: int, message: str) -> None:
+        """No INVITE went out."""
+        self._dialing -= 1
+        self._dial_failed(dial_id, message)
+
+    def transferring_to(self, handle: int) -> None:
+        """A REFER of the far end was accepted: the call it asked for is a leg of its own (dial_id 0)."""
+        leg = self._new_leg(handle, State.DIALING)
+        self._event(pb.LegEvent(leg_id=leg.leg_id, dialed=pb.Dialed()))
+
+    def action_failed(self, leg_id: int, command: str, message: str) -> None:
+        """The engine refused an action; a leg that ended meanwhile needs no word about it."""
+        if leg := self._legs.get(leg_id):
+            self._apply(leg, leg.action_failed(command, message))
+
+    def rate_refused(self, leg_id: int) -> None:
+        """The rate limit would hold this answer too long."""
+        metrics.REFUSED.labels(reason="rate").inc()
+        if leg := self._legs.get(leg_id):
+            leg.state = State.RINGING
+            self._apply(leg, leg.refused(pb.Ended.CAUSE_REJECTED, ENGINE_REJECT_STATUS, "too many calls at once"))
+
+    def handle_of(self, leg_id: int) -> int | None:
+        """The engine's handle of a live leg."""
+        return next((handle for handle, leg in self._leg_of.items() if leg == leg_id), None)
+
+    # ---- the engine's side ----
+
+    def on_engine_event(self, event: e.EngineEvent) -> None:
+        """Everything the stack reports, in its order."""
+        now_ns = self._clock.now_ns()
+        if isinstance(event, e.EngineDead):
+            log.error("sip engine died", legs=len(self._legs))
+            self.on_fatal()
+            return
+        if isinstance(event, e.IncomingCall):
+            self._incoming(event)
+            return
+        leg = self._legs.get(self._leg_of.get(event.handle, 0))
+        if leg is None:
+            return
+        match event:
+            case e.CallEstablished():
+                outputs = leg.on_connected(now_ns)
+            case e.CallClosed():
+                outputs = leg.on_closed(event.reason, event.stats)
+            case e.DigitReceived():
+                outputs = leg.on_digit(event.digit, event.duration_ms)
+            case e.RemoteHold():
+                outputs = leg.on_remote_hold(event.held, now_ns)
+            case e.TransferAsked():
+                outputs = leg.on_transfer_asked(event.target, event.replaces)
+            case e.TransferDone():
+                outputs = leg.on_transfer_done(event.accepted, event.sip_status, event.reason)
+            case e.ActionFailed():
+                outputs = leg.action_failed(event.command, event.message)
+        self._apply(leg, outputs)
+        if leg.state is State.ENDED:
+            self._forget(leg, event.handle)
+
+    def _incoming(self, call: e.IncomingCall) -> None:
+        if refusal := self._admission.refusal(self.active_legs):
+            metrics.REFUSED.labels(reason=refusal).inc()
+            log.info("call refused", reason=refusal, sip_status=ENGINE_REJECT_STATUS)
+            self._actions.reject_unseen(call.handle)
+            return
+        leg = self._new_leg(call.handle, State.RINGING)
+        log.info("call incoming", leg=leg.leg_id, caller=call.from_uri)
+        headers = {name: value.reveal() for name, value in list(call.headers.items())[:_MAX_HEADERS]}
+        incoming = pb.Incoming(
+            from_uri=call.from_uri.reveal(),
+            to_uri=call.to_uri.reveal(),
+            sip_call_id=call.sip_call_id,
+            headers=headers,
+        )
+        self._event(pb.LegEvent(leg_id=leg.leg_id, incoming=incoming))
+
+    # ---- audio ----
+
+    async def _run(self) -> None:
+        interval_ns = self._settings.poll_ms * 1_000_000
+        due_ns = self._clock.now_ns() + interval_ns
+        while True:
+            await self._clock.sleep_until_ns(due_ns)
+            now_ns = self._clock.now_ns()
+            metrics.TICK_LATE.observe((now_ns - due_ns) / 1e9)
+            self.poll(now_ns)
+            # A poll that was missed is not made up for: the rings kept its audio.
+            due_ns = max(due_ns + interval_ns, now_ns)
+
+    def poll(self, now_ns: int) -> None:
+        """Move the audio of all legs, look at deadlines, and hand a message over when there is something to say."""
+        if now_ns >= self._timer_ns:
+            self._timer_ns = now_ns + _TIMER_NS
+            self._timers(now_ns)
+        response = self._pending
+        for leg_id, media in self._media.items():
+            leg = self._legs[leg_id]
+            if not media.is_open:
+                self._open(leg, media, now_ns)
+                continue
+            try:
+                if self._outbox is None:
+                    media.drain()
+                elif media.poll(now_ns, response):
+                    leg.last_rx_ns = now_ns
+            except e.AudioRestartedError:
+                self._restarted(media)
+        if self._outbox is None or not (response.frames or response.events):
+            return
+        self._pending = pb.MediaResponse()
+        response.tick = (now_ns - self._start_ns) // (FRAME_MS * 1_000_000)
+        response.monotonic_ns = now_ns
+        try:
+            self._outbox.put(response)
+        except OutboxFullError:
+            log.error("client does not read, its stream is closed")
+            self._outbox.fail()
+
+    def _open(self, leg: Leg, media: LegMedia, now_ns: int) -> None:
+        if (leg.connected or leg.state is State.ESTABLISHED) and (fmt := media.open()) is not None:
+            self._apply(leg, leg.on_format(fmt, now_ns))
+
+    def _restarted(self, media: LegMedia) -> None:
+        if (cleared := media.restarted()) is not None:
+            self._event(pb.LegEvent(leg_id=media.leg_id, cleared=cleared))
+
+    # ---- inner parts ----
+
+    def _new_leg(self, handle: int, state: State) -> Leg:
+        leg = Leg(self._next_leg, state, self._clock.now_ns(), self._timeouts)
+        self._next_leg += 1
+        self._legs[leg.leg_id] = leg
+        self._leg_of[handle] = leg.leg_id
+        self._media[leg.leg_id] = LegMedia(leg.leg_id, self._engine.audio(handle), self._clock)
+        metrics.ACTIVE_LEGS.set(len(self._legs))
+        return leg
+
+    def _forget(self, leg: Leg, handle: int) -> None:
+        self._legs.pop(leg.leg_id, None)
+        self._leg_of.pop(handle, None)
+        self._media.pop(leg.leg_id, None)
+        metrics.ACTIVE_LEGS.set(len(self._legs))
+
+    def _apply(self, leg: Leg, outputs: list[Output]) -> None:
+        for output in outputs:
+            if isinstance(output, pb.LegEvent):
+                self._event(output)
+                if output.HasField("ended"):
+                    cause = pb.Ended.Cause.Name(output.ended.cause).removeprefix("CAUSE_").lower()
+                    metrics.ENDED.labels(cause=cause).inc()
+                    log.info("leg ended", leg=leg.leg_id, cause=cause, sip_status=output.ended.sip_status)
+            else:
+                self._actions.do(leg.leg_id, output)
+
+    def clear(self, leg_id: int) -> None:
+        """Clear is the one action that is ours: no command to the stack, only to the ring."""
+        if (media := self._media.get(leg_id)) and (cleared := media.clear(self._clock.now_ns())) is not None:
+            self._event(pb.LegEvent(leg_id=leg_id, cleared=cleared))
+
+    def _timers(self, now_ns: int) -> None:
+        if self._detached_ns is not None and now_ns - self._detached_ns >= self._settings.client_grace_s * 1e9:
+            self._detached_ns = None
+            self._pending = pb.MediaResponse()
+            for leg in list(self._legs.values()):
+                self._apply(leg, leg.refused(pb.Ended.CAUSE_FAILED, 0, "the application is gone"))
+        for leg in list(self._legs.values()):
+            self._apply(leg, leg.on_time(now_ns))
+
+    def _event(self, event: pb.LegEvent) -> None:
+        if self._outbox is None and self._detached_ns is None:
+            return
+        event.monotonic_ns = self._clock.now_ns()
+        self._pending.events.append(event)
+
+    def _fail(self, leg_id: int, command: str, message: str) -> None:
+        failed = pb.CommandFailed(command=command, message=message)
+        self._event(pb.LegEvent(leg_id=leg_id, command_failed=failed))
+
+    def _dial_failed(self, dial_id: int, message: str) -> None:
+        failed = pb.CommandFailed(command="dial", message=message, dial_id=dial_id)
+        self._event(pb.LegEvent(command_failed=failed))
+
+    def _loop_ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("media loop failed", error=type(error).__name__, exc_info=error)
+            self.on_fatal()
+
+
+def dial_problem(dial: pb.Dial) -> str:
+    """Why a Dial cannot be sent; "" when it can. The values themselves are never part of the text."""
+    target = dial.target_uri.strip()
+    if not target.lower().startswith(("sip:", "sips:")) or len(target) > 512:
+        return "target_uri: expected a SIP URI of at most 512 characters"
+    if any(ch.isspace() or ord(ch) < 0x20 or ch in '<>"' for ch in target):
+        return "target_uri: expected no spaces, quotes or brackets"
+    if len(dial.headers) > _MAX_HEADERS:
+        return f"headers: expected at most {_MAX_HEADERS}, got {len(dial.headers)}"
+    for name, value in dial.headers.items():
+        if not name or not all(ch.isascii() and (ch.isalnum() or ch in "-_.!%*+~") for ch in name):
+            return "headers: a name is not a SIP token"
+        if any(ord(ch) < 0x20 or ord(ch) == 0x7F for ch in value) or len(value) > 512:
+            return "headers: a value holds control characters or is longer than 512"
+    return ""
