@@ -1,1 +1,1 @@
-"""Language model: one engine interface, vLLM or llama.cpp behind it."""
+"""The language model service: one engine interface, llama.cpp on CPUs, vLLM on GPUs, an admission queue in front."""
