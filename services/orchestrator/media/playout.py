@@ -99,6 +99,7 @@ class PlayoutBuffer:
         self._awaiting_clear = False
         self._paused = False
         self.set_rate(rate_hz)
+        self._awaiting_clear = False
 
     def set_rate(self, rate_hz: int) -> list[Utterance]:
         """The leg's rate changed: what is queued was made for another rate. Returns what was dropped."""
@@ -106,7 +107,9 @@ class PlayoutBuffer:
         self._frame = rate_hz * FRAME_MS // 1000
         self._limit = rate_hz * self._committed_ms // 1000
         self._spans.clear()
-        self._handed = self._sent
+        # The leg restates its counts in samples of the new rate: begin again at its next report.
+        self._handed = self._sent = 0
+        self._awaiting_clear = True
         return self.cut()
 
     @property

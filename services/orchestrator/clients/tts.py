@@ -1,0 +1,124 @@
+"""Speech from text that is still being written: clauses come back as audio with word timings."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import grpc.aio
+
+from services.common.clock import Clock
+from services.common.errors import DeadlineError, UnavailableError
+from services.common.rpc_client import from_rpc_error
+from services.orchestrator.clients.wire import receive
+from services.pb.trunkline.tts.v1 import tts_pb2 as pb
+from services.pb.trunkline.tts.v1 import tts_pb2_grpc as rpc
+
+SYNTHESIZE_DEADLINE_S = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How to speak."""
+
+    name: str
+    locale: str
+
+
+class TtsClient:
+    """Shared by all calls; `open` gives one utterance's stream."""
+
+    def __init__(self, channel: grpc.aio.Channel, clock: Clock, voice: Voice, first_audio_deadline_ms: int) -> None:
+        self._stub = rpc.TtsServiceStub(channel)
+        self._clock = clock
+        self._voice = voice
+        self._first_ms = first_audio_deadline_ms
+
+    def open(self, call_id: str, rate_hz: int) -> "TtsStream":
+        """Begin one utterance at `rate_hz`."""
+        config = pb.SynthesizeConfig(
+            call_id=call_id,
+            voice=self._voice.name,
+            locale=self._voice.locale,
+            sample_rate_hz=rate_hz,
+            speaking_rate=1.0,
+        )
+        return TtsStream(self._stub.Synthesize(timeout=SYNTHESIZE_DEADLINE_S), config, self._first_ms)
+
+    async def speak(self, call_id: str, text: str, rate_hz: int) -> AsyncIterator[pb.SynthesizeResponse]:
+        """A whole text at once. Raises TrunklineError."""
+        stream = self.open(call_id, rate_hz)
+        try:
+            await stream.write(text)
+            await stream.end()
+            async for response in stream.responses():
+                yield response
+        finally:
+            stream.cancel()
+
+
+class TtsStream:
+    """Write text, read audio; two tasks may do so at the same time. Errors come out of `responses`."""
+
+    def __init__(
+        self,
+        call: "grpc.aio.StreamStreamCall[pb.SynthesizeRequest, pb.SynthesizeResponse]",
+        config: pb.SynthesizeConfig,
+        first_audio_deadline_ms: int,
+    ) -> None:
+        self._call = call
+        self._config: pb.SynthesizeConfig | None = config
+        self._first_s = first_audio_deadline_ms / 1000
+        self._first_text = asyncio.Event()
+        self._broken = False
+
+    async def write(self, text: str) -> None:
+        """Send a piece of text, in its order. Does nothing on a broken stream: the reader raises."""
+        if text:
+            await self._write(pb.SynthesizeRequest(text=text))
+            self._first_text.set()
+
+    async def end(self) -> None:
+        """No more text comes."""
+        await self._write(pb.SynthesizeRequest(end=pb.End()))
+        if not self._broken:
+            await self._call.done_writing()
+        self._first_text.set()
+
+    async def _write(self, message: pb.SynthesizeRequest) -> None:
+        if self._broken:
+            return
+        try:
+            if self._config is not None:
+                config, self._config = self._config, None
+                await self._call.write(pb.SynthesizeRequest(config=config))
+            await self._call.write(message)
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            self._broken = True
+            self._first_text.set()
+
+    async def responses(self) -> AsyncIterator[pb.SynthesizeResponse]:
+        """Clauses and audio until Finished.
+
+        Raises DeadlineError without audio in time after the first text, and other TrunklineErrors.
+        """
+        await self._first_text.wait()
+        waiting_for_audio = True
+        try:
+            while True:
+                async with asyncio.timeout(self._first_s if waiting_for_audio else None):
+                    response = await receive(self._call)
+                if response is None:
+                    raise UnavailableError("Speech synthesis broke off.")
+                kind = response.WhichOneof("payload")
+                waiting_for_audio = waiting_for_audio and kind != "audio"
+                yield response
+                if kind == "finished":
+                    return
+        except TimeoutError:
+            raise DeadlineError(f"No speech within {self._first_s:.1f} s.") from None
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+
+    def cancel(self) -> None:
+        """Stop; harmless when it is over."""
+        self._call.cancel()
