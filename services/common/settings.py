@@ -109,7 +109,11 @@ class AsrSettings(ServiceSettings):
     max_queue_ms: Positive = 3000
     final_deadline_ms: Positive = 800
     partial_deadline_ms: Positive = 1500
-    max_utterance_ms: Positive = 30_000
+    # Audio kept from before SPEECH_STARTED: VAD onset and the client's least speech come late.
+    preroll_ms: Annotated[int, Field(ge=0, le=2000)] = 400
+    # Longer utterances are decoded in segments (Whisper's window is 30 s).
+    max_utterance_ms: Annotated[int, Field(ge=5000, le=30_000)] = 30_000
+    max_calls: Positive = 200
     # Rejection of invented text: both must hold (Whisper's own pair of scores).
     no_speech_threshold: float = 0.6
     logprob_threshold: float = -1.0
@@ -148,6 +152,12 @@ class TtsSettings(ServiceSettings):
     first_clause_chars: Positive = 25
     cache_mb: Positive = 64
     max_streams: Positive = 64
+    # Clauses computed at once, each on `threads` threads.
+    workers: Positive = 2
+    # Audio made beyond what the listener can have heard by now: what a barge-in may waste at most.
+    ahead_ms: Positive = 3000
+    # A stream that gets no text for so long is ended.
+    idle_s: Positive = 60
 
 
 class SipSettings(Section):
