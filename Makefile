@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit models models-test peers proto lock bench clean venv
+.PHONY: help demo test lint unit models models-test peers proto lock check-locks clean venv
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ peers: ## the external programs that tests call the stack with (SIPp, baresip, C
 
 proto: .venv/.dev ## write services/pb from proto/
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py
+
+check-locks: ## prove that each service runs from its own lock alone
+	./deploy/check-locks.sh
 
 lock: ## resolve pyproject's extras into deploy/locks (needs uv)
 	./deploy/lock.sh
