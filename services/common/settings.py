@@ -189,11 +189,14 @@ class TelephonySettings(ServiceSettings):
     max_calls: Positive = 60
     # The engine loses calls at 40 a second; admit fewer (token bucket).
     max_calls_per_s: Annotated[float, Field(gt=0, le=30)] = 20.0
-    jitter_buffer_ms: tuple[int, int] = (20, 120)
+    # A voice agent has no loudspeaker to keep fed: the buffer only restores order, so it starts at no delay.
+    jitter_buffer_ms: tuple[int, int] = (0, 60)
     # Jitter buffer off: for a test caller that measures arrival times.
     jitter_buffer: Literal["adaptive", "fixed", "off"] = "adaptive"
     # Received audio is looked for this often: the worker's share of rx latency, against its CPU time.
     poll_ms: Annotated[int, Field(ge=1, le=20)] = 5
+    # Note when each packet leaves, for a test caller that measures; costs one native call per poll and leg.
+    tx_times: bool = False
     # An answer or dial that the rate limit would hold longer than this is refused.
     max_rate_wait_s: Annotated[float, Field(ge=0)] = 4.0
     client_grace_s: float = 5.0

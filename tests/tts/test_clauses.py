@@ -1,0 +1,129 @@
+"""Clause splitting: the input comes back exactly, cuts do not depend on pieces, and nothing that belongs together is cut."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.tts.clauses import Clause, ClauseSplitter
+
+WORDS = st.sampled_from(
+    [
+        "Hello",
+        "Dr.",
+        "Smith",
+        "e.g.",
+        "3.50",
+        "10:30",
+        "https://example.com/a?b=1",
+        "and",
+        "the",
+        "No.",
+        "5",
+        "1,250.75",
+    ]
+    + ["a.m.", "well…", "yes,", "no;", "—", "J.", "so", "**bold**", "😀", "ok!", "really?", "\n", "x" * 30, "U.S."]
+)
+TEXTS = st.one_of(st.text(max_size=300), st.lists(WORDS, max_size=40).map(" ".join))
+
+
+def split(text: str, pieces: list[str] | None = None, locale: str = "en-US") -> list[Clause]:
+    splitter = ClauseSplitter(25, locale)
+    clauses = [clause for piece in (pieces or [text]) for clause in splitter.push(piece)]
+    return clauses + splitter.flush()
+
+
+def texts(text: str, locale: str = "en-US") -> list[str]:
+    return [clause.text for clause in split(text, locale=locale)]
+
+
+@given(TEXTS)
+def test_the_clauses_joined_are_the_input_and_offsets_say_where_they_stood(text: str) -> None:
+    clauses = split(text)
+    assert "".join(clause.text for clause in clauses) == text
+    for index, clause in enumerate(clauses):
+        assert clause.index == index
+        assert text[clause.offset : clause.offset + len(clause.text)] == clause.text
+
+
+@given(TEXTS, st.lists(st.integers(1, 9), min_size=1, max_size=60))
+def test_how_the_text_was_cut_into_pieces_changes_no_clause(text: str, sizes: list[int]) -> None:
+    pieces, at = [], 0
+    while at < len(text):
+        size = sizes[len(pieces) % len(sizes)]
+        pieces.append(text[at : at + size])
+        at += size
+    assert split(text, pieces) == split(text)
+
+
+@given(st.lists(WORDS, min_size=1, max_size=40))
+def test_no_cut_falls_inside_a_word_number_abbreviation_or_address(words: list[str]) -> None:
+    text = " ".join(words)
+    inside = set()
+    at = 0
+    for word in words:
+        inside |= {at + i for i in range(1, len(word.rstrip(".,;:!?…")))}
+        at += len(word) + 1
+    assert not inside & {clause.offset for clause in split(text)}
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("Yes, I can help you with that right away.", "Yes,"),
+        ("Sure! What is your order number?", "Sure!"),
+        ("I have found your order and it should arrive soon.", "I have found your order "),
+        ("Dr. Smith will see you. Please wait.", "Dr. Smith will see you."),
+        ("That is 3.50 in all. Thanks.", "That is 3.50 in all."),
+        ("It opens at 10:30 and closes late. Bye.", "It opens at 10:30 and closes late."),
+        ("J. Smith is here. Hello.", "J. Smith is here."),
+        ("See example.com. Then call us.", "See example.com."),
+        ("We open at 9 a.m. Please come.", "We open at 9 a.m."),
+        ("We open at 9 a.m. on Monday. Please come.", "We open at 9 a.m. on Monday."),
+        ("It costs 5. Then we ship.", "It costs 5."),
+        ("So do I. Let us go.", "So do I."),
+        ("Hello", "Hello"),
+    ],
+)
+def test_the_first_clause_ends_where_a_speaker_would_pause(text: str, first: str) -> None:
+    assert texts(text)[0] == first
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["am 3. Mai um 9 Uhr.", "Das kostet z.B. 3,50 Euro.", "Herr Dr. Müller ist da.", "Nr. 5 in der Str. 7 bitte."],
+)
+def test_german_ordinals_and_abbreviations_hold_together(text: str) -> None:
+    assert texts(text, "de-DE") == [text]
+
+
+def test_the_first_clause_is_given_out_before_the_sentence_is_complete() -> None:
+    splitter = ClauseSplitter(25)
+    assert splitter.push("I have found your order and") == []
+    assert [c.text for c in splitter.push(" it")] == ["I have found your order "]
+
+
+def test_a_long_text_without_boundary_is_cut_between_words_and_never_after_an_article() -> None:
+    clauses = texts("please send the very big parcel to my aunt near the large station by train tomorrow " * 3)
+    assert len(clauses) > 1
+    for clause in clauses[:-1]:
+        assert clause.split()[-1] not in {"the", "my", "to", "very", "by"}
+
+
+def test_flush_gives_out_what_is_held_and_later_text_follows_on() -> None:
+    splitter = ClauseSplitter(25)
+    assert splitter.push("one moment") == []
+    assert splitter.flush() == [Clause(0, "one moment", 0)]
+    assert splitter.push(" please. ") == [Clause(1, " please.", 10)]
+
+
+def test_relief_gives_the_best_part_of_what_is_held_and_keeps_the_rest() -> None:
+    splitter = ClauseSplitter(25)
+    splitter.push("Yes, ")
+    splitter.push("the parcel left, the driver called ")
+    assert splitter.can_relieve
+    assert [c.text for c in splitter.relieve()] == [" the parcel left,"]
+    assert "".join(c.text for c in splitter.flush()) == " the driver called "
+
+
+def test_a_very_long_run_without_spaces_is_still_bounded() -> None:
+    assert max(len(text) for text in texts("x" * 5000)) <= 400
