@@ -42,7 +42,7 @@ class ClipSource:
         return self._queued
 
     def put(self, pcm: Pcm) -> int:
-        """Queue a clip; returns where its first sample will stand in `sent`. Raises InvalidInputError past 10 minutes."""
+        """Queue a clip; returns where its first sample will stand in `sent`. Raises past ten minutes."""
         if self._queued + len(pcm) > _MAX_QUEUED:
             raise InvalidInputError("pcm", expected="at most 600 s queued", got="more")
         start = self._sent.samples + self._queued
@@ -88,6 +88,9 @@ class WebRtcCaller:
         # No servers: aiortc would otherwise ask a public STUN server.
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self._peer.on("connectionstatechange", self._on_state)
+        # The data channel comes after the audio section: aiortc closes the shared transport otherwise.
+        track = PacedTrack(self._source, OpusEncoder(RATE_HZ), clock, self._on_sent)
+        self._audio = self._peer.addTransceiver(track, direction="sendrecv")
         self._keypad = self._peer.createDataChannel("keypad")
 
     @property
@@ -153,12 +156,10 @@ class WebRtcCaller:
 
     async def connect(self, http: aiohttp.ClientSession, base_url: str) -> None:
         """Offer, take the answer, wait until packets come. See `Dialer.dial` for what it raises."""
-        track = PacedTrack(self._source, OpusEncoder(RATE_HZ), self._clock, self._on_sent)
-        transceiver = self._peer.addTransceiver(track, direction="sendrecv")
         capabilities = RTCRtpReceiver.getCapabilities("audio")
         codecs = capabilities.codecs if capabilities is not None else []
-        transceiver.setCodecPreferences([c for c in codecs if c.mimeType.lower() == "audio/opus"])
-        install_tap(transceiver.receiver, self._on_packet)
+        self._audio.setCodecPreferences([c for c in codecs if c.mimeType.lower() == "audio/opus"])
+        install_tap(self._audio.receiver, self._on_packet)
         await self._peer.setLocalDescription(await self._peer.createOffer())
         answer = await self._post(http, base_url.rstrip("/") + "/api/webrtc/offer")
         self.call_id, self.token = str(answer["call_id"]), str(answer["token"])

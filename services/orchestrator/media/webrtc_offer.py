@@ -63,8 +63,9 @@ def _check_session(session: SessionDescription) -> None:
     kinds = [media.kind for media in session.media]
     if kinds.count("audio") != 1:
         raise InvalidInputError("sdp", expected="one m=audio section", got=_listed(kinds))
-    if any(kind not in ("audio", "application") for kind in kinds) or len(kinds) > 2:
-        raise InvalidInputError("sdp", expected="m=audio and at most one m=application", got=_listed(kinds))
+    # In this order: aiortc stops the shared transport when the data channel's section leads the bundle.
+    if kinds not in (["audio"], ["audio", "application"]):
+        raise InvalidInputError("sdp", expected="m=audio, then at most one m=application", got=_listed(kinds))
     mids = [media.rtp.muxId for media in session.media]
     if len(set(mids)) != len(mids) or not all(isinstance(mid, str) and _MID.fullmatch(mid) for mid in mids):
         raise InvalidInputError("sdp a=mid", expected="a short, distinct token per section", got="other values")

@@ -52,7 +52,7 @@ class PacedTrack(MediaStreamTrack):
         """The ticker put audio on an empty queue at `ticker_ns`: keep its phase from the next packet on."""
         self._ticker_ns = ticker_ns
 
-    async def recv(self) -> Packet[Any]:
+    async def recv(self) -> "Packet[Any]":
         """The packet that leaves now. Raises MediaStreamError when the track is stopped."""
         await self._wait()
         if self.readyState != "live":
@@ -70,7 +70,8 @@ class PacedTrack(MediaStreamTrack):
         if not self._due_ns:
             self._due_ns = now
         if self._ticker_ns is not None:
-            ahead = (self._ticker_ns + _PHASE_NS - now) % _TICK_NS
+            # Half a tick to one and a half from the last packet: never two at once.
+            ahead = (self._ticker_ns + _PHASE_NS - now - _TICK_NS // 2) % _TICK_NS + _TICK_NS // 2
             self._due_ns, self._ticker_ns = now + ahead, None
         late = now - self._due_ns
         if late > _MAX_LATE_NS:

@@ -1,0 +1,135 @@
+"""Packets of a browser: in order, at once, with losses filled and disorder waited for, whatever the sequence does."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.common.errors import TrunklineError
+from services.orchestrator.media.webrtc_audio import OpusDecoder, OpusEncoder, packet_samples
+from services.orchestrator.media.webrtc_receive import Audio, Gap, Reorder, install_tap
+
+# An Opus packet of 20 ms (CELT, one frame), as its TOC byte says; the second byte tells packets apart.
+TOC = 31 << 3
+
+
+def payload(number: int) -> bytes:
+    return bytes([TOC, number % 256])
+
+
+def feed(reorder: Reorder, *numbers: int, base: int = 0) -> list[int | str]:
+    """Push packets by number (one is 20 ms); a delivered packet shows as its number, a gap as text."""
+    out: list[int | str] = []
+    for number in numbers:
+        for item in reorder.push(
+            ssrc=7,
+            seq=(base + number) % 65_536,
+            timestamp=(base + number) * 960 % 2**32,
+            payload=payload(number),
+            received_ns=number,
+        ):
+            out.append(item.payload[1] if isinstance(item, Audio) else f"gap {item.samples}")
+    return out
+
+
+def test_packets_in_order_are_delivered_at_once() -> None:
+    assert feed(Reorder(), 0, 1, 2) == [0, 1, 2]
+
+
+def test_two_swapped_packets_come_out_in_order_without_a_gap() -> None:
+    assert feed(Reorder(), 0, 2, 1, 3) == [0, 1, 2, 3]
+
+
+def test_a_lost_packet_is_filled_when_three_later_ones_are_there() -> None:
+    reorder = Reorder()
+    assert feed(reorder, 0, 2, 3) == [0]
+    assert feed(reorder, 4) == ["gap 960", 2, 3, 4]
+    assert feed(reorder, 5, 6) == [5, 6]
+    assert reorder.lost == 1
+
+
+def test_one_loss_does_not_delay_the_rest_of_the_call() -> None:
+    reorder = Reorder()
+    feed(reorder, *range(10), *range(11, 100))
+    assert feed(reorder, 100) == [100]
+
+
+def test_duplicates_and_packets_that_come_too_late_are_dropped() -> None:
+    reorder = Reorder()
+    assert feed(reorder, 0, 1, 1, 3, 4, 5, 2) == [0, 1, "gap 960", 3, 4, 5]
+    assert reorder.late == 2
+
+
+def test_the_sequence_number_and_timestamp_wrap_around() -> None:
+    assert feed(Reorder(), *range(6), base=65_533) == [0, 1, 2, 3, 4, 5]
+    reorder = Reorder()
+    timestamps = (2**32 - 960, 0, 960)
+    items = [
+        item
+        for seq, timestamp in enumerate(timestamps)
+        for item in reorder.push(ssrc=1, seq=seq, timestamp=timestamp, payload=payload(seq), received_ns=0)
+    ]
+    assert all(isinstance(item, Audio) for item in items)
+
+
+def test_a_restarted_sender_is_followed_at_once() -> None:
+    reorder = Reorder()
+    assert feed(reorder, 0, 1) == [0, 1]
+    assert feed(reorder, 30_000) == [30_000 % 256]
+
+
+def test_a_long_hole_is_filled_with_two_hundred_milliseconds_at_most() -> None:
+    reorder = Reorder()
+    feed(reorder, 0)
+    assert feed(reorder, 500, 501, 502)[0] == "gap 9600"
+
+
+@given(st.lists(st.integers(0, 60), max_size=80))
+def test_whatever_order_comes_the_output_rises_and_little_is_held(numbers: list[int]) -> None:
+    reorder = Reorder()
+    out = [n for n in feed(reorder, *numbers) if isinstance(n, int)]
+    assert out == sorted(set(out))
+    assert len(reorder._waiting) <= 2
+
+
+@given(st.binary(max_size=40), st.integers(0, 65_535), st.integers(0, 2**32 - 1))
+def test_no_packet_makes_the_decoder_fail(data: bytes, seq: int, timestamp: int) -> None:
+    decoder = OpusDecoder()
+    for item in Reorder().push(ssrc=1, seq=seq, timestamp=timestamp, payload=data, received_ns=0):
+        pcm = decoder.decode(item.payload) if isinstance(item, Audio) else decoder.silence(item.samples)
+        assert len(pcm) % 2 == 0
+        assert len(pcm) <= 16_000 * 2 * 0.12 + 4
+
+
+@pytest.mark.parametrize(
+    ("toc", "rest", "samples"),
+    [(0 << 3, b"", 480), (3 << 3, b"", 2880), (12 << 3, b"", 480), (16 << 3, b"", 120), (31 << 3 | 1, b"", 1920)],
+)
+def test_the_length_of_a_packet_is_read_from_its_first_byte(toc: int, rest: bytes, samples: int) -> None:
+    assert packet_samples(bytes([toc]) + rest) == samples
+
+
+def test_a_packet_longer_than_the_120_ms_of_rfc_6716_is_no_opus_packet() -> None:
+    assert packet_samples(bytes([3 << 3 | 3, 48])) == 0
+    assert packet_samples(b"") == 0
+
+
+def test_twenty_milliseconds_in_are_twenty_milliseconds_out() -> None:
+    encoder, decoder = OpusEncoder(), OpusDecoder()
+    sizes = [len(decoder.decode(encoder.encode(bytes(960)))) for _ in range(50)]
+    assert sizes == [640] * 50
+
+
+def test_repeated_silence_is_one_packet_that_decodes_to_silence() -> None:
+    encoder, decoder = OpusEncoder(), OpusDecoder()
+    packets = [encoder.encode(None) for _ in range(30)]
+    assert len(set(packets[10:])) == 1
+    assert not any(any(decoder.decode(packet)) for packet in packets[5:])
+
+
+def test_a_gap_and_audio_say_when_they_were_known() -> None:
+    assert Gap(960, 5).received_ns == Audio(b"", 5).received_ns
+
+
+def test_an_aiortc_that_keeps_its_buffer_elsewhere_is_refused_loudly() -> None:
+    with pytest.raises(TrunklineError, match="jitter buffer"):
+        install_tap(object(), lambda _packet: None)
