@@ -8,22 +8,21 @@ the kernel sends it SIGTERM when we die ourselves.
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from services.cli import orphan_guard
 from services.cli.process_log import ProcessLog
 from services.cli.stack import Health, LaunchSpec
 from services.common.clock import Clock, sleep_s
 from services.common.errors import DeadlineError, UnavailableError
 
 State = Literal["starting", "warming", "ready", "restarting", "stopping", "stopped"]
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
 _PROBE_EVERY_S = 0.4
 _PROBE_READY_EVERY_S = 2.0
 # Two probes may be missed (a machine under load) before a ready service is shown as not ready.
@@ -155,18 +154,16 @@ class Supervisor:
         self._show(child, "stopped", "")
 
     async def _run_once(self, child: _Child) -> None:
-        parent = os.getpid()
         child.ready.clear()
         child.view.started_ns = self._clock.now_ns()
         child.view.ready_after_s = None
         self._show(child, "starting", "")
         process = await asyncio.create_subprocess_exec(
-            *child.spec.argv,
+            *_guarded(child.spec.argv),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=lambda: _die_with(parent),
         )
         child.process = process
         child.view.pid = process.pid
@@ -249,11 +246,9 @@ def _ended(code: int | None) -> str:
     return f"exit status {code}"
 
 
-def _die_with(parent: int) -> None:
-    """In the child, before exec: SIGTERM when the supervisor dies (prctl(2)); it may be dead already."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGTERM)
+def _guarded(argv: Sequence[str]) -> list[str]:
+    """The command behind the orphan guard; -I -S: a bare interpreter, it is up in 15 ms."""
+    return [sys.executable, "-I", "-S", orphan_guard.__file__, str(os.getpid()), *argv]
 
 
 def _signal_group(process: asyncio.subprocess.Process | None, signum: int) -> None:

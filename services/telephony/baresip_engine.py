@@ -320,7 +320,7 @@ class BaresipEngine:
     def _translate(self, call: _Call, event: StackEvent) -> e.EngineEvent | None:
         match event.event:
             case Event.CALL_ESTABLISHED:
-                return e.CallEstablished(call.handle)
+                return e.CallEstablished(call.handle, event.call_id or "")
             case Event.CALL_CLOSED:
                 return e.CallClosed(call.handle, Personal(event.text or "", "reason"), _stats(event.stats))
             case Event.CALL_HOLD | Event.CALL_RESUME:

@@ -49,6 +49,7 @@ class CallEstablished:
     """ACK seen or 2xx received. Audio may follow a moment later."""
 
     handle: int
+    sip_call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

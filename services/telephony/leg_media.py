@@ -32,6 +32,8 @@ class LegMedia:
     audio: CallAudio
     clock: Clock
     fmt: AudioFormat | None = None
+    # Look at the transmit ring at every poll, so that the time a packet left is known to within a poll.
+    note_sends: bool = False
     seq: int = 0
     ledger: FrameLedger | None = None
     _frame_bytes: int = 0
@@ -41,6 +43,8 @@ class LegMedia:
     _flush_ns: int = 0
     _silence_at_flush: int = 0
     _starved_seen: int = 0
+    _sent_seen: int = 0
+    _sent_ns: int = 0
 
     def open(self) -> AudioFormat | None:
         """Bind to the call's current streams; None while there are none."""
@@ -75,6 +79,8 @@ class LegMedia:
 
         Raises AudioRestartedError when the streams were replaced: open() again.
         """
+        if self.note_sends:
+            self._note_sent(now_ns)
         frames: list[bytes] = []
         while len(frames) < _MAX_FRAMES and (pcm := self._read_frame()):
             frames.append(pcm)
@@ -169,7 +175,16 @@ class LegMedia:
                 tx_samples_sent=sent,
                 tx_samples_queued=queued,
                 tx_samples_starved=starved,
+                tx_sent_ns=self._sent_ns,
             )
+
+    def _note_sent(self, now_ns: int) -> None:
+        ledger = self.ledger
+        if ledger is None:
+            return
+        ledger.observe(self.audio.counters())
+        if ledger.sent != self._sent_seen:
+            self._sent_seen, self._sent_ns = ledger.sent, now_ns
 
     def _check_flush(self, ring: RingCounters, now_ns: int, response: pb.MediaResponse) -> None:
         """The sender's thread flushes, then finds nothing to send and counts a frame of silence: that is the proof."""

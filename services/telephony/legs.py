@@ -89,6 +89,7 @@ class Leg:
     fmt: engine.AudioFormat | None = None
     # The stack has said established; media may not be up yet.
     connected: bool = False
+    sip_call_id: str = ""
     _ending: "pb.Ended | None" = None
     _transferring: bool = field(default=False)
     _transfer_accepted: bool = field(default=False)
@@ -96,10 +97,11 @@ class Leg:
 
     # ---- engine events ----
 
-    def on_connected(self, now_ns: int) -> list[Output]:
+    def on_connected(self, now_ns: int, sip_call_id: str = "") -> list[Output]:
         """The dialog stands; Established follows with the audio format."""
         if self.state in (State.ANSWERING, State.DIALING):
             self.connected = True
+            self.sip_call_id = sip_call_id
             self.since_ns = now_ns
         return []
 
@@ -121,6 +123,7 @@ class Leg:
                     tx_sample_rate_hz=fmt.tx_rate_hz,
                     ptime_ms=fmt.ptime_ms,
                     srtp=fmt.srtp,
+                    sip_call_id=self.sip_call_id,
                 )
             )
         ]

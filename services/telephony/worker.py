@@ -201,7 +201,7 @@ class Worker:
             return
         match event:
             case e.CallEstablished():
-                outputs = leg.on_connected(now_ns)
+                outputs = leg.on_connected(now_ns, event.sip_call_id)
             case e.CallClosed():
                 outputs = leg.on_closed(event.reason, event.stats)
             case e.DigitReceived():
@@ -292,7 +292,9 @@ class Worker:
         self._next_leg += 1
         self._legs[leg.leg_id] = leg
         self._leg_of[handle] = leg.leg_id
-        self._media[leg.leg_id] = LegMedia(leg.leg_id, self._engine.audio(handle), self._clock)
+        self._media[leg.leg_id] = LegMedia(
+            leg.leg_id, self._engine.audio(handle), self._clock, note_sends=self._settings.tx_times
+        )
         metrics.ACTIVE_LEGS.set(len(self._legs))
         return leg
 

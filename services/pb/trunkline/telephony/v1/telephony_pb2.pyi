@@ -65,6 +65,7 @@ class LegFrame(_message.Message):
     TX_SAMPLES_SENT_FIELD_NUMBER: _builtins.int
     TX_SAMPLES_QUEUED_FIELD_NUMBER: _builtins.int
     TX_SAMPLES_STARVED_FIELD_NUMBER: _builtins.int
+    TX_SENT_NS_FIELD_NUMBER: _builtins.int
     leg_id: _builtins.int
     seq: _builtins.int
     """Rises by one per frame of this leg."""
@@ -80,6 +81,10 @@ class LegFrame(_message.Message):
     """Sent samples that were silence inserted because nothing was queued while
     an utterance was open (an underrun heard by the caller).
     """
+    tx_sent_ns: _builtins.int
+    """CLOCK_MONOTONIC when tx_samples_sent was last seen to grow, to within the
+    worker's poll; 0 unless the worker was asked to note it (a test caller).
+    """
     def __init__(
         self,
         *,
@@ -89,10 +94,11 @@ class LegFrame(_message.Message):
         tx_samples_sent: _builtins.int = ...,
         tx_samples_queued: _builtins.int = ...,
         tx_samples_starved: _builtins.int = ...,
+        tx_sent_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["leg_id", b"leg_id", "pcm", b"pcm", "seq", b"seq", "tx_samples_queued", b"tx_samples_queued", "tx_samples_sent", b"tx_samples_sent", "tx_samples_starved", b"tx_samples_starved"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leg_id", b"leg_id", "pcm", b"pcm", "seq", b"seq", "tx_samples_queued", b"tx_samples_queued", "tx_samples_sent", b"tx_samples_sent", "tx_samples_starved", b"tx_samples_starved", "tx_sent_ns", b"tx_sent_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -248,11 +254,14 @@ class Established(_message.Message):
     TX_SAMPLE_RATE_HZ_FIELD_NUMBER: _builtins.int
     PTIME_MS_FIELD_NUMBER: _builtins.int
     SRTP_FIELD_NUMBER: _builtins.int
+    SIP_CALL_ID_FIELD_NUMBER: _builtins.int
     codec: _builtins.str
     rx_sample_rate_hz: _builtins.int
     tx_sample_rate_hz: _builtins.int
     ptime_ms: _builtins.int
     srtp: _builtins.bool
+    sip_call_id: _builtins.str
+    """Of the dialog; lets a test caller find its call in the stack's API."""
     def __init__(
         self,
         *,
@@ -261,10 +270,11 @@ class Established(_message.Message):
         tx_sample_rate_hz: _builtins.int = ...,
         ptime_ms: _builtins.int = ...,
         srtp: _builtins.bool = ...,
+        sip_call_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "ptime_ms", b"ptime_ms", "rx_sample_rate_hz", b"rx_sample_rate_hz", "srtp", b"srtp", "tx_sample_rate_hz", b"tx_sample_rate_hz"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "ptime_ms", b"ptime_ms", "rx_sample_rate_hz", b"rx_sample_rate_hz", "sip_call_id", b"sip_call_id", "srtp", b"srtp", "tx_sample_rate_hz", b"tx_sample_rate_hz"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
