@@ -63,6 +63,10 @@ class Track:
         self._starts.append(self._samples)
         self._samples += len(samples)
 
+    def from_chunk(self, index: int) -> list[Chunk]:
+        """The packets from number `index` on: for a reader that follows the track."""
+        return self._chunks[index:]
+
     def time_ns(self, sample: int) -> int:
         """When sample `sample` passed the edge; past the end it is extrapolated. Raises on an empty track."""
         if not self._chunks:

@@ -1,0 +1,131 @@
+"""What test callers say: recorded human speech, cut exactly to its first and last speech sample."""
+
+import itertools
+import wave
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import soxr
+
+from services.cli.caller import Pcm
+from services.cli.measure import dbfs, speech_spans, trim
+from services.common.errors import InvalidInputError
+from services.common.models import ModelStore
+
+SPEECH_SET = "speech-test"
+# Active speech level of a caller on a trunk (ITU-T P.56 puts the usual level at −26 dBov; browsers are louder).
+LEVEL_DBFS = -24.0
+_RAW_RATE_HZ = 16_000
+_LONGEST_S = 60.0
+# A pause in a clip longer than this invites the agent to answer in the middle of it.
+_CALM_PAUSE_MS = 230
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """One utterance: it begins and ends with speech. `text` is what is said, where that is known."""
+
+    name: str
+    text: str
+    pcm: Pcm
+    rate_hz: int
+
+    @property
+    def seconds(self) -> float:
+        """Length."""
+        return len(self.pcm) / self.rate_hz
+
+    def at(self, rate_hz: int) -> "Clip":
+        """The clip at another rate."""
+        if rate_hz == self.rate_hz:
+            return self
+        resampled = np.asarray(soxr.resample(self.pcm, self.rate_hz, rate_hz, quality="HQ"), dtype=np.int16)
+        return Clip(self.name, self.text, resampled, rate_hz)
+
+    def longest_pause_ms(self) -> float:
+        """The longest silence inside."""
+        spans = speech_spans(self.pcm, self.rate_hz, pause_ms=60)
+        gaps = [b.start - a.end for a, b in itertools.pairwise(spans)]
+        return max(gaps, default=0) * 1000 / self.rate_hz
+
+
+def make_clip(name: str, text: str, pcm: Pcm, rate_hz: int) -> Clip:
+    """Bring `pcm` to the usual level and cut it to its speech. Raises InvalidInputError when there is none.
+
+    The level first: where speech ends is judged against the level it is sent with, so that the hiss after the last
+    word of a quiet recording does not count as speech.
+    """
+    loud = trim(pcm, rate_hz)
+    for _ in range(2):
+        if loud is None:
+            raise InvalidInputError(name, expected="speech", got="silence", remedy="Name a recording of a voice.")
+        cut = pcm[loud.start : loud.end].astype(np.float64)
+        # Never into clipping: a loud syllable in a quiet recording keeps its shape.
+        gain = min(10 ** ((LEVEL_DBFS - dbfs(cut)) / 20), 32000 / max(1.0, float(np.max(np.abs(cut)))))
+        pcm = (cut * gain).astype(np.int16)
+        loud = trim(pcm, rate_hz)
+    if loud is None:
+        raise InvalidInputError(name, expected="speech", got="a click", remedy="Name a recording of a voice.")
+    return Clip(name, text, pcm[loud.start : loud.end], rate_hz)
+
+
+def load_clip(path: Path, text: str = "") -> Clip:
+    """A WAV (16 bit, mono or the first channel), or headerless .raw at 16 kHz. Raises InvalidInputError."""
+    name = str(path)
+    try:
+        if path.suffix == ".raw":
+            return make_clip(
+                path.name, text, np.frombuffer(path.read_bytes(), dtype="<i2").astype(np.int16), _RAW_RATE_HZ
+            )
+        with wave.open(name) as stream:
+            if stream.getsampwidth() != 2 or stream.getcomptype() != "NONE":
+                raise InvalidInputError(
+                    name,
+                    expected="16-bit PCM",
+                    got=f"{8 * stream.getsampwidth()} bit {stream.getcomptype()}",
+                    remedy="Convert it: sox in.wav -b 16 -c 1 out.wav",
+                )
+            if stream.getnframes() > _LONGEST_S * stream.getframerate():
+                raise InvalidInputError(name, expected=f"at most {_LONGEST_S:.0f} s", got="more")
+            frames = np.frombuffer(stream.readframes(stream.getnframes()), dtype="<i2")
+            return make_clip(path.name, text, frames[:: stream.getnchannels()].astype(np.int16), stream.getframerate())
+    except (OSError, wave.Error, EOFError, ValueError) as error:
+        raise InvalidInputError(name, expected="a readable WAV file", got=str(error) or type(error).__name__) from error
+
+
+def human_speech(store: ModelStore) -> list[Clip]:
+    """Utterances of the speech set that have no long pause inside, short ones first.
+
+    Raises MissingModelError with the command that fetches them.
+    """
+    folder = store.path(SPEECH_SET)
+    clips = [replace(load_clip(folder / name, text), name=name) for name, text in _TEXTS.items()]
+    return sorted((c for c in clips if c.longest_pause_ms() <= _CALM_PAUSE_MS), key=lambda c: c.seconds)
+
+
+def by_name(clips: Sequence[Clip], *names: str) -> list[Clip]:
+    """The named ones, in that order."""
+    known = {clip.name: clip for clip in clips}
+    return [known[name] for name in names if name in known]
+
+
+_SENSE = "librivox/sense_and_sensibility_01_austen_64kb-"
+_TEXTS = {
+    "cards/001.wav": "ten of clubs",
+    "cards/002.wav": "four queen of clubs",
+    "cards/003.wav": "seven of clubs",
+    "cards/004.wav": "five five",
+    "cards/005.wav": "eight of spades four of clubs seven of hearts",
+    "goforward.raw": "go forward ten meters",
+    "something.raw": "go somewhere and do something",
+    "numbers.raw": "thirty three four six nine two",
+    f"{_SENSE}0870.wav": "and mister john dashwood had then leisure to consider how much there might be prudently in "
+    "his power to do for them",
+    f"{_SENSE}0880.wav": "he was not an ill disposed young man",
+    f"{_SENSE}0890.wav": "unless to be rather cold hearted and rather selfish is to be ill disposed",
+    f"{_SENSE}0920.wav": "had he married a more amiable woman he might have been made still more respectable "
+    "than he was",
+    f"{_SENSE}0930.wav": "he might even have been made amiable himself",
+}
