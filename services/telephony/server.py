@@ -16,6 +16,7 @@ from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.pb.trunkline.telephony.v1 import telephony_pb2_grpc as pb_grpc
 from services.telephony.admission import ENGINE_REJECT_STATUS
 from services.telephony.engine import Engine
+from services.telephony.priority import raise_priority
 from services.telephony.worker import Worker
 
 FULL_NAME = "trunkline.telephony.v1.TelephonyService"
@@ -51,9 +52,7 @@ class TelephonyServicer(pb_grpc.TelephonyServiceServicer):
         async for request in requests:
             self._worker.request(request)
 
-    async def Describe(
-        self, request: common_pb2.DescribeRequest, context: Any
-    ) -> common_pb2.DescribeResponse:
+    async def Describe(self, request: common_pb2.DescribeRequest, context: Any) -> common_pb2.DescribeResponse:
         """What runs here; `details.sip_uri` is where it is called."""
         facts = {
             **self._engine.facts(),
@@ -79,6 +78,7 @@ def build(settings: Settings, clock: Clock, engine: Engine | None = None) -> Grp
         # Imported here: a test with its own engine needs no native stack.
         from services.telephony.baresip_engine import BaresipEngine
 
+        raise_priority(settings.telephony.nice)
         engine = BaresipEngine(settings.telephony, clock)
     worker = Worker(settings.telephony, engine, clock)
     worker.on_fatal = _end_process
