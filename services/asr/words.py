@@ -11,10 +11,14 @@ from services.common.personal import Personal
 # One position of the encoder's output.
 FRAME_MS = 20
 _OPENING = "\"'“¿([{-"
+# Written without spaces: every piece of the tokenizer is a word.
+_UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 
 
 class WordTokenizer(Protocol):
     """The part of Whisper's tokenizer that is needed here."""
+
+    language_code: str
 
     @property
     def eot(self) -> int:
@@ -66,11 +70,12 @@ def _token_starts(path: Sequence[tuple[int, int]], count: int) -> list[int]:
 
 
 def _spans(tokenizer: WordTokenizer, tokens: list[int]) -> list[_Span]:
-    """Words as ranges of token indices; punctuation belongs to the word before it, an opening mark to the next."""
+    """Words as ranges of token indices; an opening mark belongs to the word after it, what else has no space before."""
     texts, groups = tokenizer.split_to_word_tokens([*tokens, tokenizer.eot])
     spans: list[_Span] = []
     index = 0
     opening: _Span | None = None
+    spaced = tokenizer.language_code not in _UNSPACED
     for text, group in zip(texts[:-1], groups[:-1], strict=True):
         span = _Span(text, index, index + len(group) - 1)
         index += len(group)
@@ -81,7 +86,8 @@ def _spans(tokenizer: WordTokenizer, tokens: list[int]) -> list[_Span]:
         if opening is not None:
             span = _Span(opening.text + text, opening.first, span.last)
             opening = None
-        if spans and not text.startswith(" ") and all(c in string.punctuation for c in bare):
+        attached = not text.startswith(" ") and (spaced or all(c in string.punctuation for c in bare))
+        if spans and attached:
             spans[-1] = _Span(spans[-1].text + text, spans[-1].first, span.last)
         else:
             spans.append(span)
