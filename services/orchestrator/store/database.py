@@ -1,0 +1,87 @@
+"""Opening and closing the database: the configured server or the embedded one, the pool, the schema, the writer."""
+
+import json
+from typing import Any
+
+import asyncpg
+
+from services.common.clock import Clock
+from services.common.settings import Settings
+from services.orchestrator.store.calls import CallStore
+from services.orchestrator.store.embedded import EmbeddedPostgres
+from services.orchestrator.store.errors import typed_errors
+from services.orchestrator.store.migrations import migrate
+from services.orchestrator.store.writer import EventWriter
+
+CONNECT_S = 5.0
+
+
+class Store:
+    """Everything of the database that a process holds."""
+
+    def __init__(
+        self, calls: CallStore, writer: EventWriter, pool: asyncpg.Pool, embedded: EmbeddedPostgres | None
+    ) -> None:
+        self.calls = calls
+        self.writer = writer
+        self.embedded = embedded
+        self._pool = pool
+
+    async def close(self, drain_s: float = 5.0) -> None:
+        """Write what waits, close the pool, stop the embedded server."""
+        await self.writer.close(drain_s)
+        self._pool.terminate()
+        if self.embedded is not None:
+            await self.embedded.stop()
+
+
+async def open_store(settings: Settings, clock: Clock) -> Store:
+    """Connect (starting the embedded server when database.dsn is empty), migrate, start the writer.
+
+    Raises UnavailableError (no server), StoreError (migration refused).
+    """
+    embedded: EmbeddedPostgres | None = None
+    dsn = settings.database.dsn
+    if not dsn:
+        embedded = EmbeddedPostgres(settings.data_dir, clock)
+        dsn = await embedded.start()
+    try:
+        await _migrate(dsn)
+        pool = await open_pool(dsn, settings)
+    except BaseException:
+        if embedded is not None:
+            await embedded.stop()
+        raise
+    calls = CallStore(pool, settings.records.transcripts)
+    writer = EventWriter(calls, clock, settings.records.transcripts)
+    writer.start()
+    return Store(calls, writer, pool, embedded)
+
+
+async def _migrate(dsn: str) -> None:
+    """On a connection of its own: a migration may take longer than any statement of a call."""
+    with typed_errors("connecting"):
+        connection = await asyncpg.connect(dsn, timeout=CONNECT_S)
+    try:
+        await migrate(connection)
+    finally:
+        connection.terminate()
+
+
+async def open_pool(dsn: str, settings: Settings) -> asyncpg.Pool:
+    """A pool whose every statement has a deadline, on both sides of the wire. Raises UnavailableError, StoreError."""
+    timeout_ms = settings.database.statement_timeout_ms
+    with typed_errors("connecting"):
+        return await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=settings.database.pool_size,
+            timeout=CONNECT_S,
+            command_timeout=timeout_ms / 1000 + 1,
+            server_settings={"statement_timeout": str(timeout_ms), "application_name": "trunkline"},
+            init=_json_as_dicts,
+        )
+
+
+async def _json_as_dicts(connection: Any) -> None:
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=str, decoder=json.loads)
