@@ -110,5 +110,41 @@ def doctor(
     run(lambda _: run_doctor(launch, SystemClock(), as_json), as_json=as_json)
 
 
+@app.command()
+def call(
+    target: Annotated[str, typer.Argument(help="sip:user@host:port, or webrtc:http://host:port")],
+    wav: Annotated[
+        list[Path] | None, typer.Option(help="Recorded speech to say (16-bit WAV). Repeat for turns.")
+    ] = None,
+    text: Annotated[list[str] | None, typer.Option(help="Words to say, spoken by the tts service.")] = None,
+    interrupt_after: Annotated[
+        int | None, typer.Option(metavar="MS", help="From the second turn on: speak that long into the agent's answer.")
+    ] = None,
+    record: Annotated[Path | None, typer.Option(help="Save both directions as a two-channel WAV.")] = None,
+    codec: Annotated[str, typer.Option(help="SIP: offer only these, e.g. pcmu or opus,g722.")] = "",
+    profile: Profile = None,
+    config: Config = None,
+    sets: Sets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Place one real call, say something, hear the answer; exit status 0 only if every turn was answered.
+
+    The caller waits until the agent is silent before it speaks. Times come from the audio itself: from the end of
+    the caller's speech as sent to the agent's first speech as received.
+
+    Examples:
+
+    `trunkline call sip:trunkline@127.0.0.1:5060 --text "What are your opening hours?" --record call.wav`
+
+    `trunkline call webrtc:http://127.0.0.1:8080 --wav one.wav --wav two.wav --interrupt-after 1200 --json`
+    """
+    from services.cli.call import CallRequest
+    from services.cli.call import call as run_call
+
+    launch = _launch(config, profile, sets, "real", as_json)
+    request = CallRequest(target, tuple(wav or ()), tuple(text or ()), interrupt_after, record, codec)
+    run(lambda _: run_call(request, launch, SystemClock(), as_json), as_json=as_json)
+
+
 if __name__ == "__main__":
     main()

@@ -1,0 +1,75 @@
+"""A test call over real SIP and RTP, against a second real worker that answers it."""
+
+from pathlib import Path
+
+import pytest
+
+from services.cli.conversation import Conversation, Manners, plan_lines
+from services.cli.dialers import parse_target
+from services.cli.measure import dropped_frames, hear_turns
+from services.cli.sip_caller import SipDialer, caller_role, ended_reason, local_address
+from services.cli.stack import Launch
+from services.common.clock import SystemClock
+from services.common.errors import InvalidInputError, UnavailableError
+from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
+from tests.cli.answering import answering_worker
+from tests.cli.test_conversation import clip
+
+
+async def test_calls_are_answered_interrupted_and_measured_from_their_audio(tmp_path: Path) -> None:
+    clock = SystemClock()
+    async with answering_worker(tmp_path) as uri:
+        launch = Launch.load(None, "cpu", [f"data_dir={tmp_path}", "telephony.sip.codecs=pcmu"])
+        async with SipDialer(launch, clock, target=uri, max_calls=2) as dialer:
+            legs = [await dialer.dial(uri), await dialer.dial(uri)]
+            lines = plan_lines([clip(700)], turns=3, barge_in_every=3, interrupt_after_ms=300, offset=0)
+            manners = Manners(agent_done_ms=400, greeting_deadline_ms=3000, answer_deadline_ms=3000)
+            said = await Conversation(legs[0], clock, manners).run(lines)
+            await legs[0].hangup()
+            turns = hear_turns(said, legs[0].sent, legs[0].heard)
+            assert legs[0].ended == "local_hangup"
+            assert legs[1].ended == ""
+            assert legs[1].heard.samples > 0
+    assert (legs[0].codec, legs[0].sent.rate_hz) == ("pcmu", 8000)
+    assert [t.outcome for t in turns] == ["answered"] * 3
+    # The far end answers 200 ms after the last frame it heard; the rest is two ways of RTP on loopback.
+    assert all(t.voice_to_voice_ms and 180 < t.voice_to_voice_ms < 500 for t in turns)
+    assert turns[2].barge_in_stop_ms is not None
+    assert dropped_frames(legs[0].heard) <= 1
+    assert legs[1].ended
+
+
+async def test_a_refused_call_says_the_sip_status(tmp_path: Path) -> None:
+    async with answering_worker(tmp_path, "telephony.max_calls=1") as uri:
+        launch = Launch.load(None, "cpu", [f"data_dir={tmp_path}"])
+        async with SipDialer(launch, SystemClock(), target=uri, max_calls=3) as dialer:
+            await dialer.dial(uri)
+            with pytest.raises(UnavailableError, match="refused: rejected, SIP 4"):
+                await dialer.dial(uri)
+
+
+def test_the_callers_worker_shares_no_port_with_the_stack() -> None:
+    settings = Launch.load(None, "cpu", caller_role("sip:a@127.0.0.1:5060", [1111, 2222], 3)).settings.telephony
+    assert (settings.port, settings.sip.port, settings.metrics_port) == (1111, 2222, 0)
+    assert settings.jitter_buffer == "off"
+    assert settings.tx_times
+
+
+def test_the_local_address_is_the_one_that_reaches_the_target() -> None:
+    assert local_address("sip:a@127.0.0.1:5060;transport=tcp") == "127.0.0.1"
+    with pytest.raises(UnavailableError, match="cannot be reached"):
+        local_address("sip:a@no-such-host.invalid")
+
+
+def test_targets_name_their_transport_and_anything_else_is_refused_without_showing_the_user() -> None:
+    assert parse_target("sip:a@b").transport == "sip"
+    assert parse_target("webrtc:http://127.0.0.1:8080").address == "http://127.0.0.1:8080"
+    with pytest.raises(InvalidInputError) as raised:
+        parse_target("tel:alice@example.com")
+    assert "alice" not in str(raised.value)
+
+
+def test_the_end_of_a_call_is_said_in_the_words_of_the_contract() -> None:
+    ended = pb.Ended(cause=pb.Ended.CAUSE_REJECTED, sip_status=486, reason="Busy Here")
+    assert ended_reason(ended) == "rejected, SIP 486 Busy Here"
+    assert ended_reason(pb.Ended(cause=pb.Ended.CAUSE_REMOTE_BYE)) == "remote_bye"
