@@ -1,0 +1,30 @@
+"""`python -m services.orchestrator`: the process that owns calls."""
+
+import asyncio
+import sys
+
+from services.common.clock import SystemClock
+from services.common.errors import TrunklineError
+from services.common.log import configure_logging
+from services.common.metrics import start_metrics
+from services.common.process import parse_settings
+from services.common.tracing import configure_tracing
+from services.orchestrator.app import serve
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run to the end. Exits with status 1 and a sentence when it cannot start."""
+    try:
+        settings = parse_settings("orchestrator", argv)
+        configure_logging(settings.log, "orchestrator")
+        configure_tracing(settings.tracing, "orchestrator")
+        start_metrics(settings.orchestrator.metrics_port, settings.metrics.host)
+        asyncio.run(serve(settings, SystemClock()))
+    except* TrunklineError as group:
+        sys.exit(f"trunkline orchestrator: {group.exceptions[0]}")
+    except* OSError as group:
+        sys.exit(f"trunkline orchestrator: cannot start: {group.exceptions[0]}")
+
+
+if __name__ == "__main__":
+    main()

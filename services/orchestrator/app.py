@@ -1,0 +1,153 @@
+"""The orchestrator process: clients, calls, database and web put together; started, watched, drained."""
+
+import asyncio
+import signal
+
+from services.common.clock import Clock
+from services.common.errors import TrunklineError
+from services.common.log import get_logger
+from services.common.rpc_client import open_channel
+from services.common.settings import Settings
+from services.orchestrator.about import About
+from services.orchestrator.call import Call
+from services.orchestrator.call_context import Services
+from services.orchestrator.calls import CallHandle, CallRegistry
+from services.orchestrator.clients.llm import LlmClient
+from services.orchestrator.clients.tts import TtsClient, Voice
+from services.orchestrator.clients.vad import VadClient
+from services.orchestrator.media.leg import Leg
+from services.orchestrator.media.telephony_leg import TelephonyLeg, TelephonyLine
+from services.orchestrator.media.ticker import Ticker
+from services.orchestrator.phrases import Phrasebook
+from services.orchestrator.readiness import Readiness, spawn_all, watch_flag, watch_health, watch_probe
+from services.orchestrator.store import Store, open_store
+from services.orchestrator.stored_calls import StoredCalls
+from services.orchestrator.web.app import create_app
+from services.orchestrator.web.auth import load_operator_token
+from services.orchestrator.web.server import start_web
+
+log = get_logger(__name__)
+
+SIP_UNAVAILABLE = 503
+SERVICES = ("vad", "asr", "llm", "tts", "telephony")
+PARTS = ("vad", "asr", "llm", "tts", "telephony", "phrases", "vad stream", "database")
+
+
+class Orchestrator:
+    """Everything one process holds. `run` lasts until `stop` is called."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._channels = {
+            name: open_channel(getattr(settings, name).address(), settings.rpc, clock=clock) for name in SERVICES
+        }
+        orchestrator = settings.orchestrator
+        self._tts = TtsClient(
+            self._channels["tts"],
+            clock,
+            Voice(settings.agent.voice, settings.agent.locale),
+            orchestrator.tts_first_audio_deadline_ms,
+        )
+        self._services = Services(
+            vad=VadClient(self._channels["vad"], clock),
+            asr=self._channels["asr"],
+            llm=LlmClient(self._channels["llm"], clock, orchestrator.llm_first_token_deadline_ms),
+            tts=self._tts,
+            phrases=Phrasebook(self._tts, settings.agent, clock),
+            ticker=Ticker(clock),
+        )
+        self._line = TelephonyLine(self._channels["telephony"], clock, self._on_incoming)
+        self._calls: StoredCalls | None = None
+        self.registry = CallRegistry(clock, orchestrator.max_calls, self._new_call)
+        self._readiness = Readiness(self.registry, PARTS)
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Drain and return from `run`."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve until `stop`. Raises TrunklineError when the process cannot start."""
+        settings, clock = self._settings, self._clock
+        token = load_operator_token(settings.data_dir)
+        about = About(settings, self._channels)
+        web = await start_web(create_app(self.registry, settings, about, clock, token), settings.web)
+        log.info("web ready", address=web.url)
+        store: Store | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                background = tasks.create_task(self._background())
+                store = await self._open_store()
+                if store is not None:
+                    self._calls = StoredCalls(store, settings.agent.locale, clock)
+                    calls = store.calls
+                    watching = tasks.create_task(
+                        watch_probe("database", lambda: calls.get_call(""), self._readiness, clock)
+                    )
+                    await self._stopping.wait()
+                    log.info("orchestrator draining", calls=len(self.registry.live()))
+                    await self.registry.drain(settings.rpc.drain_s)
+                    await self._calls.drain()
+                    watching.cancel()
+                background.cancel()
+        finally:
+            await web.stop()
+            if store is not None:
+                await store.close()
+            for channel in self._channels.values():
+                await channel.close()
+        log.info("orchestrator stopped")
+
+    async def _open_store(self) -> Store | None:
+        """The database, unless we are stopped while it starts."""
+        opening = asyncio.ensure_future(open_store(self._settings, self._clock))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not opening.done():
+            opening.cancel()
+            await asyncio.wait({opening})
+            return None
+        return await opening
+
+    async def _background(self) -> None:
+        services, clock = self._services, self._clock
+        async with asyncio.TaskGroup() as tasks:
+            spawn_all(
+                tasks,
+                services.vad.run(),
+                services.ticker.run(),
+                self._line.run(),
+                self._load_phrases(),
+                watch_flag("vad stream", lambda: services.vad.up, self._readiness, clock),
+                watch_flag("telephony", lambda: self._line.up, self._readiness, clock),
+                *(
+                    watch_health(name, self._channels[name], self._readiness, clock)
+                    for name in ("vad", "asr", "llm", "tts")
+                ),
+            )
+
+    async def _load_phrases(self) -> None:
+        await self._services.phrases.load()
+        self._readiness.set("phrases", True)
+
+    def _new_call(self, handle: CallHandle, leg: Leg) -> Call:
+        assert self._calls is not None  # the registry is not ready before the database is
+        return Call(handle, leg, self._services, self._settings, self._clock, self._calls)
+
+    def _on_incoming(self, leg: TelephonyLeg) -> None:
+        try:
+            self.registry.start(leg)
+        except TrunklineError as error:
+            log.warning("call refused", transport="sip", error=type(error).__name__, reason=error.message)
+            leg.reject(SIP_UNAVAILABLE)
+
+
+async def serve(settings: Settings, clock: Clock) -> None:
+    """The life of the process: until SIGTERM or SIGINT, then drain."""
+    orchestrator = Orchestrator(settings, clock)
+    loop = asyncio.get_running_loop()
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sig, orchestrator.stop)
+    await orchestrator.run()

@@ -1,0 +1,355 @@
+"""One call, from ring to hang-up: the leg's events go in, the turn-taker decides, listener and agent carry out.
+
+All tasks of a call live in one task group: when the call is over, all of them are. Signals are taken one at a time
+(`_feed` queues what a decision itself causes), so that the turn-taker sees them in the order they happened.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from services.common.clock import Clock, sleep_s
+from services.common.errors import TrunklineError
+from services.common.log import get_logger
+from services.common.personal import Personal
+from services.common.settings import Settings
+from services.orchestrator import events as ev
+from services.orchestrator.agent import Agent
+from services.orchestrator.alarm import Alarm
+from services.orchestrator.call_context import CallContext, Services
+from services.orchestrator.calls import CallHandle
+from services.orchestrator.faults import ServiceName
+from services.orchestrator.listener import Listener, final_transcript
+from services.orchestrator.media.leg import Leg, LegFormat, Playout
+from services.orchestrator.media.mouth import Mouth
+from services.orchestrator.turns import decisions as do
+from services.orchestrator.turns import signals as on
+from services.orchestrator.turns.taker import TurnTaker
+
+log = get_logger(__name__)
+
+ESTABLISH_DEADLINE_S = 20.0
+HANGUP_DEADLINE_S = 3.0
+LAST_WORDS_DEADLINE_S = 15.0
+# A service that is back within this time was not missed.
+PATIENCE_S = 1.5
+SIP_UNAVAILABLE = 503
+
+
+class CallStore(Protocol):
+    """Where calls are kept. `begin` returns when the call's row is durable; raises TrunklineError when it cannot."""
+
+    async def begin(self, handle: CallHandle) -> None: ...
+
+
+class NoStore:
+    """Keeps nothing (tests, tools)."""
+
+    async def begin(self, handle: CallHandle) -> None:
+        """Nothing to do."""
+
+
+class _CallOverError(Exception):
+    """Ends the task group."""
+
+
+class Call:
+    """Implements LegSink and RunningCall."""
+
+    def __init__(
+        self, handle: CallHandle, leg: Leg, services: Services, settings: Settings, clock: Clock, store: CallStore
+    ) -> None:
+        self._handle = handle
+        self._leg = leg
+        self._store = store
+        self._clock = clock
+        self._ctx = CallContext(handle.call_id, clock, settings, services, handle.events, self._spawn)
+        self._taker = TurnTaker(settings.orchestrator.turns, settings.orchestrator.asr_final_deadline_ms)
+        self._signals: deque[on.Signal] = deque()
+        self._feeding = False
+        self._alarm = Alarm(clock, self._spawn, lambda: self._feed(on.Tick(self._clock.now_ns())))
+        self._listener: Listener | None = None
+        self._agent: Agent | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._over = asyncio.Event()
+        self._established = asyncio.Event()
+        self._down: set[ServiceName] = set()
+        self._cause: tuple[str, str] | None = None
+        self._hung_up = ""
+        self._onset_ns = 0
+
+    # ---- life
+
+    async def run(self) -> None:
+        """From ring to hang-up. Raises what went wrong inside, after the leg is gone."""
+        info = self._leg.info
+        self._ctx.log(
+            ev.CallStarted(
+                at_ns=self._clock.now_ns(),
+                transport=info.transport,
+                caller=info.caller,
+                callee=info.callee,
+                peer_reference=info.peer_reference,
+            )
+        )
+        try:
+            await self._store.begin(self._handle)
+        except TrunklineError:
+            self._ctx.log(
+                ev.ServiceFailed(at_ns=self._clock.now_ns(), service="database", code="begin", will_retry=False)
+            )
+            self._leg.reject(SIP_UNAVAILABLE)
+            self._end("rejected", "database")
+            raise
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                self._leg.bind(self)
+                self._leg.answer()
+                tasks.create_task(self._limits())
+                await self._over.wait()
+                raise _CallOverError
+        except* _CallOverError:
+            pass
+        finally:
+            self._tasks = None
+            self._close()
+
+    def hangup(self, reason: str) -> None:
+        """End the call from our side."""
+        if not self._hung_up:
+            self._hung_up = reason
+            self._leg.hangup()
+            self._spawn(self._force_end())
+
+    def _close(self) -> None:
+        self._ctx.services.ticker.remove(self)
+        if self._listener is not None:
+            self._listener.close()
+        if self._cause is None:
+            self._leg.hangup()
+        cause, detail = self._cause or ("failed", "internal error")
+        self._ctx.log(ev.CallEnded(at_ns=self._clock.now_ns(), cause=cause, detail=detail))
+
+    def _end(self, cause: str, detail: str) -> None:
+        if self._cause is None:
+            self._cause = (cause, self._hung_up or detail)
+        self._over.set()
+
+    async def _limits(self) -> None:
+        """Deadlines of the call as a whole."""
+        await sleep_s(self._clock, ESTABLISH_DEADLINE_S)
+        if not self._established.is_set():
+            self.hangup("no media")
+            return
+        await sleep_s(self._clock, self._ctx.settings.orchestrator.max_call_s)
+        if self._agent is not None:
+            self._last_words("max call length")
+
+    async def _force_end(self) -> None:
+        """A leg that does not say that it ended must not keep the call."""
+        await sleep_s(self._clock, HANGUP_DEADLINE_S)
+        self._end("local_hangup", "leg did not answer")
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        if self._tasks is None or self._over.is_set():
+            coroutine.close()
+            return _done()
+        return self._tasks.create_task(coroutine)
+
+    # ---- LegSink
+
+    def on_established(self, fmt: LegFormat) -> None:
+        """Media flows, or the codec changed."""
+        self._guard(lambda: self._on_established(fmt))
+
+    def on_audio(self, pcm: bytes, received_ns: int) -> None:
+        """The caller's audio."""
+        if self._listener is not None and not self._over.is_set():
+            try:
+                self._listener.on_audio(pcm, received_ns)
+            except Exception as error:  # noqa: BLE001  # one call must never harm another
+                self._crash(error)
+
+    def on_playout(self, playout: Playout, at_ns: int) -> None:
+        """Progress of playing."""
+        if self._agent is not None and not self._over.is_set():
+            try:
+                self._agent.on_playout(playout, at_ns)
+            except Exception as error:  # noqa: BLE001  # one call must never harm another
+                self._crash(error)
+
+    def on_dtmf(self, digit: Personal[str], duration_ms: int) -> None:
+        """A key."""
+        now_ns = self._clock.now_ns()
+        self._ctx.log(ev.DtmfReceived(at_ns=now_ns, digit=digit, duration_ms=duration_ms))
+        self._feed(on.KeyPressed(now_ns))
+
+    def on_hold(self, held: bool) -> None:
+        """The far end put us on hold, or took us back."""
+        self._guard(lambda: self._on_hold(held))
+
+    def on_ended(self, cause: str, detail: str) -> None:
+        """The leg is gone."""
+        self._end(cause, detail)
+
+    def _on_established(self, fmt: LegFormat) -> None:
+        self._ctx.log(
+            ev.CallAnswered(
+                at_ns=self._clock.now_ns(), codec=fmt.codec, rx_rate_hz=fmt.rx_rate_hz, tx_rate_hz=fmt.tx_rate_hz
+            )
+        )
+        if self._listener is not None and self._agent is not None:
+            self._listener.set_rate(fmt.rx_rate_hz)
+            self._agent.set_format(fmt)
+            return
+        self._established.set()
+        committed_ms = self._ctx.settings.orchestrator.committed_ms
+        self._listener = Listener(self._ctx, fmt.rx_rate_hz, self._feed, self._on_service)
+        self._agent = Agent(
+            self._ctx, lambda agent: Mouth(self._leg, fmt, committed_ms, agent), self._feed, self.hangup
+        )
+        self._spawn(self._listener.run())
+        self._ctx.services.ticker.add(self, self._tick)
+        self._agent.greet()
+
+    def _tick(self, now_ns: int) -> None:
+        agent = self._agent
+        if agent is not None:
+            self._guard(lambda: agent.tick(now_ns))
+
+    def _on_hold(self, held: bool) -> None:
+        now_ns = self._clock.now_ns()
+        self._ctx.log(ev.HoldChanged(at_ns=now_ns, held=held))
+        if self._listener is not None and self._agent is not None:
+            self._listener.held = held
+            self._agent.hold(held)
+        self._feed(on.HoldChanged(now_ns, held))
+
+    # ---- turns
+
+    def _feed(self, signal: on.Signal) -> None:
+        """Give the turn-taker a signal and carry out what it decides; signals caused by that wait their turn."""
+        self._signals.append(signal)
+        if self._feeding or self._listener is None or self._agent is None or self._over.is_set():
+            return
+        self._feeding = True
+        try:
+            while self._signals:
+                for decision in self._taker.handle(self._signals.popleft()):
+                    self._listener.carry_out(decision)
+                    self._carry_out(decision, self._listener, self._agent)
+            self._alarm.set(self._taker.next_deadline_ns())
+        except Exception as error:  # noqa: BLE001  # one call must never harm another
+            self._crash(error)
+        finally:
+            self._feeding = False
+
+    def _carry_out(self, decision: do.Decision, listener: Listener, agent: Agent) -> None:
+        now_ns = self._clock.now_ns()
+        match decision:
+            case do.StartSpeech(onset_ns=onset_ns):
+                self._ctx.measure("vad_onset", agent.next_turn(), (now_ns - onset_ns) / 1e6, now_ns)
+                self._onset_ns = onset_ns
+                agent.warm()
+            case do.Speculate(text=text):
+                agent.speculate(text)
+            case do.DropSpeculation():
+                agent.drop_speculation()
+            case do.EndTurn():
+                self._end_turn(decision, listener, agent)
+            case do.UnclearTurn(utterance, last_voiced_ns):
+                self._ctx.log(ev.TurnDropped(at_ns=now_ns, utterance=utterance, reason="not understood"))
+                agent.ask_again(last_voiced_ns)
+            case do.Discard(utterance, reason):
+                self._ctx.log(ev.TurnDropped(at_ns=now_ns, utterance=utterance, reason=reason))
+            case do.FinalLate():
+                agent.trouble("asr")
+            case do.FailTurn(utterance):
+                self._ctx.log(ev.TurnDropped(at_ns=now_ns, utterance=utterance, reason="no text came"))
+                self._after_lost_text(agent)
+            case do.PausePlayout():
+                agent.pause(self._onset_ns)
+            case do.ResumePlayout(reason):
+                agent.resume(reason)
+            case do.StopPlayout(onset_ns=onset_ns, reason=reason):
+                agent.stop(onset_ns, reason)
+            case do.Reprompt():
+                agent.reprompt()
+            case do.GiveUp():
+                agent.say_goodbye()
+            case _:
+                pass
+
+    def _end_turn(self, decision: do.EndTurn, listener: Listener, agent: Agent) -> None:
+        now_ns = self._clock.now_ns()
+        turn = agent.next_turn()
+        found = listener.final_of(decision.utterance)
+        if found is not None:
+            final, final_ns = found
+            self._ctx.log(final_transcript(final, now_ns, provisional=False))
+            self._ctx.measure("asr_final", turn, (final_ns - decision.last_voiced_ns) / 1e6, final_ns)
+        self._ctx.log(
+            ev.TurnEnded(
+                at_ns=now_ns,
+                turn=turn,
+                utterance=decision.utterance,
+                last_voiced_ns=decision.last_voiced_ns,
+                reason=decision.reason,
+            )
+        )
+        endpoint_ms = (decision.decided_ns - decision.last_voiced_ns) / 1e6
+        self._ctx.measure("endpoint", turn, endpoint_ms, decision.decided_ns)
+        agent.service_answered("asr")
+        agent.reply(decision.text, decision.last_voiced_ns)
+
+    def _after_lost_text(self, agent: Agent) -> None:
+        """The recogniser had its time: ask again if it is there now, else end politely."""
+        if "asr" in self._down:
+            agent.goodbye("asr failed")
+        else:
+            agent.ask_again(self._taker.last_voiced_ns)
+
+    # ---- faults
+
+    def _on_service(self, service: ServiceName, up: bool, code: str) -> None:
+        if up:
+            self._down.discard(service)
+            if self._agent is not None:
+                self._agent.service_answered(service)
+        elif service not in self._down:
+            self._down.add(service)
+            log.warning("service lost in call", call_id=self._handle.call_id, lost=service, code=code)
+            self._spawn(self._watch_outage(service))
+
+    async def _watch_outage(self, service: ServiceName) -> None:
+        """The call is deaf: after a moment say so, after a while end politely."""
+        await sleep_s(self._clock, PATIENCE_S)
+        while service in self._down and self._agent is not None and not self._agent.ending:
+            # Without words to lose, a recogniser may be away.
+            if service == "vad" or self._taker.utterance_open:
+                self._agent.trouble(service)
+            await sleep_s(self._clock, 2 * PATIENCE_S)
+
+    def _last_words(self, reason: str) -> None:
+        if self._agent is not None:
+            self._agent.goodbye(reason)
+
+    def _guard(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001  # one call must never harm another
+            self._crash(error)
+
+    def _crash(self, error: Exception) -> None:
+        log.error("call crashed", call_id=self._handle.call_id, error=type(error).__name__, exc_info=error)
+        self._leg.hangup()
+        self._end("failed", "internal error")
+
+
+def _done() -> "asyncio.Task[None]":
+    async def nothing() -> None:
+        return None
+
+    return asyncio.get_running_loop().create_task(nothing())

@@ -1,0 +1,53 @@
+"""What the parts of one call share: its id, log, clock, settings, the model services, and its task group."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import grpc.aio
+
+from services.common.clock import Clock
+from services.common.settings import Settings
+from services.orchestrator.clients.llm import LlmClient
+from services.orchestrator.clients.tts import TtsClient
+from services.orchestrator.clients.vad import VadClient
+from services.orchestrator.event_log import EventLog
+from services.orchestrator.events import Event, Stage, StageMeasured
+from services.orchestrator.media.ticker import Ticker
+from services.orchestrator.phrases import Phrasebook
+
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Clients shared by all calls of the process."""
+
+    vad: VadClient
+    asr: grpc.aio.Channel
+    llm: LlmClient
+    tts: TtsClient
+    phrases: Phrasebook
+    ticker: Ticker
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """One call's share of everything."""
+
+    call_id: str
+    clock: Clock
+    settings: Settings
+    services: Services
+    events: EventLog
+    # Starts a task that ends with the call.
+    spawn: Spawn
+
+    def log(self, event: Event) -> None:
+        """Append to the call's log."""
+        self.events.append(event)
+
+    def measure(self, stage: Stage, turn: int, ms: float, at_ns: int) -> None:
+        """Record one stage time."""
+        self.events.append(StageMeasured(at_ns=at_ns, stage=stage, turn=turn, ms=round(ms, 3)))

@@ -1,0 +1,206 @@
+"""The caller's side of a call: audio in, what VAD, turn model and recogniser say about it out, as signals.
+
+Carries out what the turn-taker decides about recognition. Audio goes to the recogniser only while an utterance is
+open, beginning with a pre-roll.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from services.common.errors import TrunklineError
+from services.common.personal import Personal
+from services.orchestrator import events as ev
+from services.orchestrator.call_context import CallContext
+from services.orchestrator.clients.asr import AsrCall, AsrConfig, Kind
+from services.orchestrator.faults import ServiceName
+from services.orchestrator.media.audio import MODEL_RATE_HZ, AudioIn, ModelFrame
+from services.orchestrator.turns import decisions as do
+from services.orchestrator.turns import signals as on
+from services.pb.trunkline.asr.v1 import asr_pb2 as pb
+
+# As much as the recogniser keeps from before the mark; the onset is at most this old when it is known.
+PREROLL_SAMPLES = MODEL_RATE_HZ * 400 // 1000
+TURN_PREROLL_NS = 200_000_000
+PARTIAL_INTERVAL_MS = 500
+
+ServiceState = Callable[[ServiceName, bool, str], None]
+
+
+class Listener:
+    """Implements VadSink and AsrSink. `feed` gets every signal; `on_state` hears of services that go and come."""
+
+    def __init__(
+        self, ctx: CallContext, rx_rate_hz: int, feed: Callable[[on.Signal], None], on_state: ServiceState
+    ) -> None:
+        self._ctx = ctx
+        self._feed = feed
+        self._on_state = on_state
+        self._audio = AudioIn(rx_rate_hz)
+        self._vad = ctx.services.vad.open(ctx.call_id, self)
+        config = AsrConfig(ctx.call_id, ctx.settings.agent.locale, PARTIAL_INTERVAL_MS)
+        self._asr = AsrCall(ctx.services.asr, ctx.clock, config, self, ctx.settings.orchestrator.max_call_s + 60)
+        self._prediction: asyncio.Task[None] | None = None
+        self._final: pb.Final | None = None
+        self._final_ns = 0
+        self._onset_ns = 0
+        # Up to where the open utterance's audio was given to the recogniser; None: no utterance.
+        self._given: int | None = None
+        self.held = False
+
+    async def run(self) -> None:
+        """Keep the recogniser's stream until cancelled."""
+        await self._asr.run()
+
+    def close(self) -> None:
+        """The call is over."""
+        self._ctx.services.vad.close(self._vad)
+
+    @property
+    def asr_up(self) -> bool:
+        """The recogniser can be reached."""
+        return self._asr.up
+
+    def set_rate(self, rx_rate_hz: int) -> None:
+        """The leg's codec changed."""
+        self._audio.set_rate(rx_rate_hz)
+
+    def on_audio(self, pcm: bytes, received_ns: int) -> None:
+        """What the leg heard."""
+        if self.held:
+            return
+        for frame in self._audio.push(pcm, received_ns):
+            self._ctx.services.vad.push(self._vad, frame)
+        self._give()
+
+    def final_of(self, utterance: int) -> tuple[pb.Final, int] | None:
+        """The text that stands for the utterance, and when it came."""
+        if self._final is None or self._final.utterance_id != utterance:
+            return None
+        return self._final, self._final_ns
+
+    # ---- decisions of the turn-taker
+
+    def carry_out(self, decision: do.Decision) -> None:
+        """Mark speech for the recogniser, ask the turn model."""
+        now_ns = self._ctx.clock.now_ns()
+        match decision:
+            case do.StartSpeech():
+                self._start(decision, now_ns)
+            case do.PauseSpeech(utterance, last_voiced_ns):
+                self._ctx.log(ev.SpeechPaused(at_ns=now_ns, utterance=utterance, last_voiced_ns=last_voiced_ns))
+                self._give()
+                self._asr.mark(Kind.KIND_SPEECH_PAUSED, utterance, self._ctx.settings.asr.final_deadline_ms)
+                self._prediction = self._ctx.spawn(self._predict(utterance))
+            case do.ResumeSpeech(utterance):
+                self._ctx.log(ev.SpeechResumed(at_ns=now_ns, utterance=utterance))
+                self._drop_prediction()
+                self._final = None
+                self._give()
+                self._asr.mark(Kind.KIND_SPEECH_RESUMED, utterance)
+            case do.Finalize(utterance):
+                self._asr.mark(Kind.KIND_FINALIZE, utterance, self._ctx.settings.asr.final_deadline_ms)
+            case do.EndTurn(utterance) | do.UnclearTurn(utterance):
+                self._end(Kind.KIND_FINALIZE, utterance)
+            case do.Discard(utterance) | do.FailTurn(utterance):
+                self._end(Kind.KIND_DISCARD, utterance)
+            case _:
+                pass
+
+    def _start(self, decision: do.StartSpeech, now_ns: int) -> None:
+        self._ctx.log(
+            ev.SpeechStarted(
+                at_ns=now_ns,
+                utterance=decision.utterance,
+                onset_ns=decision.onset_ns,
+                during_playout=decision.during_playout,
+            )
+        )
+        self._onset_ns = decision.onset_ns
+        self._final = None
+        self._given = max(0, self._audio.position - PREROLL_SAMPLES)
+        preroll = self._audio.since(self._given)
+        self._given = self._audio.position
+        self._asr.start(decision.utterance, preroll)
+
+    def _give(self) -> None:
+        if self._given is not None:
+            self._asr.audio(self._audio.since(self._given))
+            self._given = self._audio.position
+
+    def _end(self, kind: pb.Mark.Kind.ValueType, utterance: int) -> None:
+        self._given = None
+        self._drop_prediction()
+        self._asr.end(kind, utterance)
+
+    def _drop_prediction(self) -> None:
+        if self._prediction is not None:
+            self._prediction.cancel()
+            self._prediction = None
+
+    async def _predict(self, utterance: int) -> None:
+        pcm = self._audio.since(self._audio.position_at(self._onset_ns - TURN_PREROLL_NS))
+        try:
+            probability = await self._ctx.services.vad.predict_turn(self._ctx.call_id, pcm)
+        except TrunklineError:
+            # Without an opinion the turn-taker waits as when unsure; the stream tells when the service is away.
+            return
+        now_ns = self._ctx.clock.now_ns()
+        self._ctx.log(ev.TurnPredicted(at_ns=now_ns, utterance=utterance, complete_probability=probability))
+        self._feed(on.TurnPrediction(now_ns, utterance, probability))
+
+    # ---- VadSink
+
+    def on_vad(self, frame: ModelFrame, probability: float) -> None:
+        """One frame was judged."""
+        self._feed(on.VadFrame(self._ctx.clock.now_ns(), frame.end_ns, probability, frame.levels_db))
+
+    def on_vad_state(self, up: bool, code: str) -> None:
+        """The VAD went away or came back."""
+        self._on_state("vad", up, code)
+
+    # ---- AsrSink
+
+    def on_partial(self, partial: pb.Partial) -> None:
+        """Words so far."""
+        now_ns = self._ctx.clock.now_ns()
+        self._ctx.log(
+            ev.PartialTranscript(
+                at_ns=now_ns,
+                utterance=partial.utterance_id,
+                stable=Personal(partial.stable_text, "transcript"),
+                unstable=Personal(partial.unstable_text, "transcript"),
+            )
+        )
+        text = f"{partial.stable_text} {partial.unstable_text}".strip()
+        self._feed(on.PartialText(now_ns, partial.utterance_id, text))
+
+    def on_final(self, final: pb.Final) -> None:
+        """Text up to the dip, or the end."""
+        now_ns = self._ctx.clock.now_ns()
+        self._final, self._final_ns = final, now_ns
+        if final.provisional:
+            self._ctx.log(final_transcript(final, now_ns, provisional=True))
+        self._feed(on.FinalText(now_ns, final.utterance_id, final.text, final.provisional))
+
+    def on_utterance_error(self, error: pb.UtteranceError) -> None:
+        """The recogniser could not decode the utterance."""
+        self._feed(on.FinalFailed(self._ctx.clock.now_ns(), error.utterance_id))
+
+    def on_asr_state(self, up: bool, code: str) -> None:
+        """The recogniser went away or came back."""
+        self._on_state("asr", up, code)
+
+
+def final_transcript(final: pb.Final, at_ns: int, *, provisional: bool) -> ev.FinalTranscript:
+    """The event of a final."""
+    rejection = pb.Final.Rejection.Name(final.rejection).removeprefix("REJECTION_").lower()
+    return ev.FinalTranscript(
+        at_ns=at_ns,
+        utterance=final.utterance_id,
+        provisional=provisional,
+        text=Personal(final.text, "transcript"),
+        avg_logprob=round(final.avg_logprob, 4),
+        no_speech_prob=round(final.no_speech_prob, 4),
+        language=final.language,
+        rejection="" if rejection == "unspecified" else rejection,
+    )

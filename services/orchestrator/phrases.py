@@ -1,0 +1,83 @@
+"""The sentences a call must be able to say when speech synthesis is dead: made at start, kept in memory."""
+
+from dataclasses import dataclass
+
+from services.common.clock import Clock, sleep_s
+from services.common.errors import TrunklineError
+from services.common.log import get_logger
+from services.common.settings import AgentSettings
+from services.orchestrator.clients.backoff import Backoff
+from services.orchestrator.clients.tts import TtsClient
+from services.orchestrator.media.playout import SpokenWord, Utterance
+from services.orchestrator.media.speech_words import words_from
+
+log = get_logger(__name__)
+
+# Telephone (G.711, G.722), browser, Opus on a trunk.
+RATES_HZ = (8_000, 16_000, 24_000, 48_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """One sentence as audio at one rate."""
+
+    text: str
+    pcm: bytes
+    words: tuple[SpokenWord, ...]
+
+
+class Phrasebook:
+    """`load` once the TTS is up; `utterance` never waits."""
+
+    def __init__(self, tts: TtsClient, agent: AgentSettings, clock: Clock) -> None:
+        self._tts = tts
+        self._clock = clock
+        self._texts = (
+            agent.greeting,
+            agent.apology_retry,
+            agent.apology_goodbye,
+            agent.reprompt,
+            agent.goodbye,
+            agent.not_understood,
+        )
+        self._phrases: dict[tuple[str, int], Phrase] = {}
+
+    @property
+    def complete(self) -> bool:
+        """Every sentence is there at every rate."""
+        return len(self._phrases) >= len(set(self._texts)) * len(RATES_HZ)
+
+    async def load(self) -> None:
+        """Make what is missing; tries again, with backoff, until all is there."""
+        backoff = Backoff()
+        while not self.complete:
+            try:
+                for rate_hz in RATES_HZ:
+                    for text in self._texts:
+                        if (text, rate_hz) not in self._phrases:
+                            self._phrases[text, rate_hz] = await self._make(text, rate_hz)
+            except TrunklineError as error:
+                log.info("phrases wait for tts", error=type(error).__name__)
+                await sleep_s(self._clock, backoff.next_ms() / 1000)
+        log.info("phrases ready", count=len(self._phrases))
+
+    def utterance(self, text: str, turn: int, rate_hz: int) -> Utterance:
+        """The sentence, ready to play. A rate that was not prepared gives a second of silence, never an error."""
+        phrase = self._phrases.get((text, rate_hz))
+        if phrase is None:
+            log.error("phrase missing", rate_hz=rate_hz)
+            return Utterance(turn, rate_hz, text, bytearray(2 * rate_hz), finished=True)
+        return Utterance(turn, rate_hz, text, bytearray(phrase.pcm), list(phrase.words), finished=True)
+
+    async def _make(self, text: str, rate_hz: int) -> Phrase:
+        pcm = bytearray()
+        words: list[SpokenWord] = []
+        async for response in self._tts.speak("phrases", text, rate_hz):
+            match response.WhichOneof("payload"):
+                case "clause":
+                    words += words_from(response.clause, rate_hz)
+                case "audio":
+                    pcm += response.audio.pcm
+                case _:
+                    pass
+        return Phrase(text, bytes(pcm), tuple(words))

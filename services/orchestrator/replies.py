@@ -1,0 +1,80 @@
+"""Starts replies, early or in time, and keeps the early ones from being heard (turns/speculation.py)."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from services.orchestrator.call_context import CallContext
+from services.orchestrator.clients.llm import SPECULATION, WAITING_CALLER
+from services.orchestrator.dialogue.history import Message
+from services.orchestrator.media.playout import Utterance
+from services.orchestrator.reply import Reply, ReplyFailedError
+from services.orchestrator.turns.speculation import SpeculationGate
+
+
+@dataclass(slots=True)
+class Making:
+    """A reply being made. `on_end` is set when it is committed; a speculation only remembers its failure."""
+
+    reply: Reply
+    speculative: bool
+    task: "asyncio.Task[None] | None" = None
+    failure: ReplyFailedError | None = None
+    on_end: Callable[["Making"], None] | None = None
+
+    def cancel(self) -> None:
+        """Nobody wants it any more: both RPCs are cancelled."""
+        self.on_end = None
+        self.reply.on.progress = lambda: None
+        if self.task is not None:
+            self.task.cancel()
+
+
+class ReplyMaker:
+    """One per call."""
+
+    def __init__(self, ctx: CallContext) -> None:
+        self._ctx = ctx
+        self._gate: SpeculationGate[Making] = SpeculationGate()
+
+    def make(self, messages: Sequence[Message], turn: int, rate_hz: int, *, speculative: bool = False) -> Making:
+        """Ask the language model and begin to speak its answer into an utterance nobody plays yet."""
+        services, call_id = self._ctx.services, self._ctx.call_id
+        priority = SPECULATION if speculative else WAITING_CALLER
+        reply = Reply(
+            services.llm.generate(call_id, messages, priority),
+            services.tts.open(call_id, rate_hz),
+            Utterance(turn, rate_hz),
+            self._ctx.clock,
+        )
+        making = Making(reply, speculative)
+        making.task = self._ctx.spawn(self._run(making))
+        return making
+
+    def speculate(self, text: str, messages: Sequence[Message], turn: int, rate_hz: int) -> None:
+        """Prepare the reply to a turn that has probably ended."""
+        self.drop()
+        self._gate.begin(text, self.make(messages, turn, rate_hz, speculative=True))
+
+    def commit(self, text: str) -> Making | None:
+        """The turn ended with `text`: the reply prepared for it, if it is of use."""
+        prepared, void = self._gate.commit(text)
+        if void is not None:
+            void.cancel()
+        if prepared is not None and prepared.failure is not None:
+            return None
+        return prepared
+
+    def drop(self) -> None:
+        """The turn goes on, or the call is over."""
+        void = self._gate.drop()
+        if void is not None:
+            void.cancel()
+
+    async def _run(self, making: Making) -> None:
+        try:
+            await making.reply.run()
+        except ReplyFailedError as error:
+            making.failure = error
+        if making.on_end is not None:
+            making.on_end(making)

@@ -1,0 +1,68 @@
+"""Calls on their way into the database: the row before the answer, every event after it, the end at the end."""
+
+import asyncio
+import itertools
+
+from services.common.clock import Clock
+from services.common.errors import DeadlineError, TrunklineError
+from services.common.log import get_logger
+from services.orchestrator.calls import CallHandle
+from services.orchestrator.events import CallEnded, Event
+from services.orchestrator.store import Store
+
+log = get_logger(__name__)
+
+BEGIN_DEADLINE_S = 2.0
+# Until bundles exist, an agent is its settings.
+NO_BUNDLE = ""
+
+
+class StoredCalls:
+    """Implements call.CallStore over the database."""
+
+    def __init__(self, store: Store, locale: str, clock: Clock) -> None:
+        self._store = store
+        self._locale = locale
+        self._clock = clock
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def begin(self, handle: CallHandle) -> None:
+        """Durable when it returns. Raises TrunklineError when the database does not take it in time."""
+        try:
+            async with asyncio.timeout(BEGIN_DEADLINE_S):
+                await self._store.calls.create_call(
+                    handle.call_id,
+                    transport=handle.info.transport,
+                    caller=handle.info.caller,
+                    callee=handle.info.callee,
+                    agent_digest=NO_BUNDLE,
+                    locale=self._locale,
+                    started_at=handle.started_at,
+                )
+        except TimeoutError:
+            raise DeadlineError(f"The database did not take the call within {BEGIN_DEADLINE_S:.0f} s.") from None
+        seq = itertools.count()
+
+        def put(event: Event) -> None:
+            self._store.writer.put(handle.call_id, next(seq), event)
+            if isinstance(event, CallEnded):
+                task = asyncio.get_running_loop().create_task(self._finish(handle.call_id, event))
+                self._ending.add(task)
+                task.add_done_callback(self._ending.discard)
+
+        for event in handle.events.snapshot():
+            put(event)
+        handle.events.watch(put)
+
+    async def drain(self) -> None:
+        """Wait until the ends of all calls are written (each has its own deadline)."""
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    async def _finish(self, call_id: str, event: CallEnded) -> None:
+        await self._store.writer.flush_call(call_id)
+        try:
+            await self._store.calls.finish_call(
+                call_id, ended_at=self._clock.wall(), cause=event.cause, detail=event.detail
+            )
+        except TrunklineError as error:
+            log.error("call end not stored", call_id=call_id, error=type(error).__name__)
