@@ -45,10 +45,10 @@ def test_stable_text_only_grows(hypotheses: list[str]) -> None:
         before = stable
 
 
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 400)), max_size=30), st.integers(0, 300), st.integers(0, 99))
-def test_a_tape_gives_back_exactly_what_is_not_forgotten(
-    steps: list[tuple[int, int]], start: int, length: int
-) -> None:
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 400)), max_size=30), st.integers(0, 300), st.integers(0, 99)
+)
+def test_a_tape_gives_back_exactly_what_is_not_forgotten(steps: list[tuple[int, int]], start: int, length: int) -> None:
     tape = Tape()
     for size, forget in steps:
         tape.append(np.arange(tape.end, tape.end + size, dtype=np.int16))

@@ -141,8 +141,7 @@ async def test_a_full_queue_refuses_with_a_time_to_retry() -> None:
     try:
         held = await bench.hold(100)
         with pytest.raises(OverloadedError) as refused:
-            for ms in range(200, 2000, 10):
-                bench.ask(ms)
+            [bench.ask(ms) for ms in range(200, 2000, 10)]
         assert refused.value.retry_after_s > 0
         bench.engine.go.set()
         await held
