@@ -1,7 +1,7 @@
 """The language model: a stream of text, cancelled with the task that reads it; and warming of the prefix."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,7 +44,7 @@ class LlmClient:
         self._clock = clock
         self._first_s = first_token_deadline_ms / 1000
 
-    async def generate(self, call_id: str, messages: Sequence[Message], priority: int) -> AsyncIterator[LlmReply]:
+    async def generate(self, call_id: str, messages: Sequence[Message], priority: int) -> AsyncGenerator[LlmReply, None]:
         """Text as it comes. Closing the iterator cancels the RPC.
 
         Raises DeadlineError without a first token in time, OverloadedError, UnavailableError and other TrunklineErrors.

@@ -1,7 +1,7 @@
 """Speech from text that is still being written: clauses come back as audio with word timings."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 import grpc.aio
@@ -44,7 +44,7 @@ class TtsClient:
         )
         return TtsStream(self._stub.Synthesize(timeout=SYNTHESIZE_DEADLINE_S), config, self._first_ms)
 
-    async def speak(self, call_id: str, text: str, rate_hz: int) -> AsyncIterator[pb.SynthesizeResponse]:
+    async def speak(self, call_id: str, text: str, rate_hz: int) -> AsyncGenerator[pb.SynthesizeResponse, None]:
         """A whole text at once. Raises TrunklineError."""
         stream = self.open(call_id, rate_hz)
         try:
@@ -96,7 +96,7 @@ class TtsStream:
             self._broken = True
             self._first_text.set()
 
-    async def responses(self) -> AsyncIterator[pb.SynthesizeResponse]:
+    async def responses(self) -> AsyncGenerator[pb.SynthesizeResponse, None]:
         """Clauses and audio until Finished.
 
         Raises DeadlineError without audio in time after the first text, and other TrunklineErrors.

@@ -58,11 +58,12 @@ class DropSpeculation:
 
 @dataclass(frozen=True, slots=True)
 class EndTurn:
-    """The caller's turn is over: answer `text`."""
+    """The caller's turn is over: answer `text`. `decided_ns`: when the endpoint wait ended (the text may be later)."""
 
     utterance: int
     text: str
     last_voiced_ns: int
+    decided_ns: int
     reason: str
 
 

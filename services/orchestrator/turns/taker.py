@@ -39,6 +39,8 @@ class _Utterance:
     dipped: bool = False
     forced: bool = False
     probability: float | None = None
+    probability_ns: int = 0
+    text_ns: int = 0
     partial: str = ""
     text: str | None = None
     late: bool = False
@@ -168,14 +170,14 @@ class TurnTaker:
     def _on_prediction(self, signal: on.TurnPrediction) -> None:
         utterance = self._match(signal.utterance)
         if utterance is not None and utterance.dipped:
-            utterance.probability = signal.probability
+            utterance.probability, utterance.probability_ns = signal.probability, signal.at_ns
             self._speculate(utterance)
 
     def _on_text(self, signal: on.FinalText) -> None:
         utterance = self._match(signal.utterance)
         if utterance is None or not utterance.dipped:
             return
-        utterance.text = signal.text.strip()
+        utterance.text, utterance.text_ns = signal.text.strip(), signal.at_ns
         if self._contests(utterance):
             if barge_in.by_words(utterance.text) == "resume":
                 reason = "backchannel" if utterance.text else "no words"
@@ -229,16 +231,21 @@ class TurnTaker:
             self._end_if_due(utterance, at_ns)
 
     def _end_if_due(self, utterance: _Utterance, at_ns: int) -> None:
-        if at_ns < self._turn_deadline_ns(utterance):
+        due_ns = self._turn_deadline_ns(utterance)
+        if at_ns < due_ns:
             return
+        last_voiced_ns = self._speech.last_voiced_ns
         if utterance.text is None:
             self._late(utterance, at_ns)
-            return
-        if utterance.text:
+        elif utterance.text:
+            # The wait was over at `due_ns`, or when the opinion came that shortened it; waiting for text is not
+            # endpointing.
+            text_was_late = utterance.text_ns > due_ns
+            decided_ns = min(at_ns, max(due_ns, utterance.probability_ns)) if text_was_late else at_ns
             reason = self._wait(utterance)[1]
-            self._close(do.EndTurn(utterance.number, utterance.text, self._speech.last_voiced_ns, reason), at_ns)
+            self._close(do.EndTurn(utterance.number, utterance.text, last_voiced_ns, decided_ns, reason), at_ns)
         elif self._speech.voiced_ns >= UNCLEAR_VOICED_MS * MS:
-            self._close(do.UnclearTurn(utterance.number, self._speech.last_voiced_ns), at_ns)
+            self._close(do.UnclearTurn(utterance.number, last_voiced_ns), at_ns)
         else:
             self._close(do.Discard(utterance.number, "no words"), at_ns)
 
