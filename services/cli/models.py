@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from services.cli.model_archives import Watch
+from services.cli.model_archives import FetchError, Watch
 from services.cli.model_fetch import fetch as fetch_model
 from services.cli.model_fetch import select
 from services.common.errors import TrunklineError
@@ -39,11 +39,17 @@ def fetch(
         # A set alone means the set alone.
         wanted = profile or ("" if sets else load_settings(config).profile)
         for entry in select(store, names or [], wanted, sets or []):
-            outcome = fetch_model(store, entry, settings.hub_url, bars)
-            results.append({"model": entry.name, "outcome": outcome, "dir": str(store.dir / entry.name)})
-            bars.say(f"{entry.name}: {_WORDS[outcome]}")
+            results.append({"model": entry.name, "dir": str(store.dir / entry.name)})
+            try:
+                outcome = results[-1]["outcome"] = fetch_model(store, entry, settings.hub_url, bars)
+                bars.say(f"{entry.name}: {_WORDS[outcome]}")
+            except FetchError as error:  # The others are still worth having.
+                results[-1] |= {"outcome": "failed", "error": error.message, "remedy": error.remedy}
+                bars.say(str(error))
+    failed = [result["model"] for result in results if result["outcome"] == "failed"]
     if as_json:
-        typer.echo(json.dumps({"models": results}))
+        typer.echo(json.dumps({"ok": not failed, "models": results}))
+    raise typer.Exit(1 if failed else 0)
 
 
 @app.command()
@@ -78,15 +84,18 @@ def list_models(config: Config = None, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps({"dir": str(store.dir), "models": rows}))
         return
-    table = Table(caption=str(store.dir), show_lines=False, pad_edge=False, box=None)
-    for column in ("model", "state", "MB", "service", "profiles, sets"):
+    console = Console()
+    # Purposes need a wide terminal; in a narrow one the states matter more.
+    columns = ["model", "state", "MB", "service", "profiles, sets", "purpose"][: 6 if console.width > 110 else 5]
+    table = Table(caption=str(store.dir), pad_edge=False, box=None)
+    for column in columns:
         table.add_column(column, no_wrap=True)
-    table.add_column("purpose", no_wrap=True, overflow="ellipsis")
     for row in rows:
         size = f"{row['size'] / 1e6:.0f}" if row["size"] else "?"
         where = ", ".join([*row["profiles"], *row["sets"]])
-        table.add_row(row["model"], row["state"], size, row["service"], where, row["purpose"])
-    Console().print(table)
+        cells = (row["model"], row["state"], size, row["service"], where, row["purpose"])
+        table.add_row(*cells[: len(columns)])
+    console.print(table)
 
 
 @app.command()
