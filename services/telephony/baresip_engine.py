@@ -33,6 +33,8 @@ log = get_logger(__name__)
 
 TONE_S: Final = 0.1
 GAP_S: Final = 0.1
+HOLD_TRIES: Final = 20
+HOLD_PAUSE_S: Final = 0.05
 _DIGITS: Final = frozenset("0123456789*#ABCD")
 
 
@@ -184,13 +186,24 @@ class BaresipEngine:
 
     async def hold(self, handle: int, on: bool) -> None:
         """Re-INVITE with sendonly or sendrecv."""
+        for _ in range(HOLD_TRIES):
+            if await self._hold_once(handle, on):
+                return
+            await sleep_s(self._clock, HOLD_PAUSE_S)
+        raise e.EngineError("hold: another re-INVITE stays in flight")
+
+    async def _hold_once(self, handle: int, on: bool) -> bool:
+        """False when no re-INVITE went out because another one is in flight."""
         call = self._calls.get(handle)
-        before = call.offers if call else 0
+        if call is None:
+            raise e.EngineError("hold: the call has ended")
+        before = call.offers
         await self._act(lib.BP_CMD_CALL_HOLD, f"{handle} {int(on)}", "hold")
-        if call is not None and call.offers == before:
-            # The stack flips its flag and says yes although a re-INVITE was in flight: flip it back.
-            await self._act(lib.BP_CMD_CALL_HOLD, f"{handle} {int(not on)}", "hold")
-            raise e.EngineError("another re-INVITE is in flight, try again shortly")
+        if call.offers > before:
+            return True
+        # The stack flips its flag and says yes all the same: flip it back, or the next try would do nothing.
+        await self._act(lib.BP_CMD_CALL_HOLD, f"{handle} {int(not on)}", "hold")
+        return False
 
     async def send_dtmf(self, handle: int, digits: Personal[str]) -> None:
         """RFC 4733 events, 100 ms each; digits of one call never overlap."""

@@ -49,6 +49,10 @@ class WorkerClient:
             self._reader.cancel()
             await asyncio.wait({self._reader})
 
+    async def run_once(self) -> None:
+        """Read until the worker ends the stream. Raises grpc.aio.AioRpcError, e.g. for a second client."""
+        await self._read()
+
     async def describe(self) -> common_pb2.DescribeResponse:
         """Who the worker is; `details["sip_uri"]` is where it is called."""
         return await self._stub.Describe(common_pb2.DescribeRequest(), timeout=5.0)

@@ -41,6 +41,11 @@ class Outbox:
             self._bound(message)
         self._ready.set()
 
+    @property
+    def empty(self) -> bool:
+        """Nothing waits."""
+        return not self._messages
+
     def end(self) -> None:
         """No more is wanted: what waits is still taken, then None."""
         self._ended = True

@@ -1,0 +1,205 @@
+"""The contract over real gRPC, with a second worker process as the caller: what the orchestrator builds on."""
+
+from collections.abc import AsyncIterator
+
+import grpc.aio
+import pytest
+
+from services.common.rpc_client import open_channel
+from services.common.settings import RpcSettings
+from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
+from services.telephony.client import WorkerClient
+from tests.telephony.lab import CALLER, Side, connect, loud, main_frequency, side, tone
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def pair() -> AsyncIterator[tuple[Side, Side]]:
+    """A caller and a callee, for the whole file."""
+    async with side(CALLER) as caller, side(["telephony.client_grace_s=1", "telephony.max_calls=8"]) as callee:
+        yield caller, callee
+
+
+async def hang_up(caller: Side, leg: int, callee: Side, answered: int) -> tuple[pb.Ended, pb.Ended]:
+    caller.client.command(leg, hangup=pb.Hangup())
+    theirs = (await callee.client.event(answered, "ended")).ended
+    return (await caller.client.event(leg, "ended")).ended, theirs
+
+
+async def test_it_says_what_it_is(pair):
+    _, callee = pair
+    about = await callee.client.describe()
+    assert (about.service, about.engine) == ("telephony", "baresip")
+    assert about.details["reject_status"] == "486"
+    assert about.details["sip_uri"].startswith("sip:trunkline@127.0.0.1:")
+
+
+async def test_a_dialled_call_is_answered_heard_both_ways_and_ended(pair):
+    caller, callee = pair
+    leg, answered, established = await connect(caller, callee)
+    rate = established.established.tx_sample_rate_hz
+    for side_, playing, other, hearing, hz in (
+        (caller, leg, callee, answered, 440),
+        (callee, answered, caller, leg, 700),
+    ):
+        await side_.play(playing, tone(hz, 0.8, rate), rate)
+        await other.until(lambda: len(loud(other.heard[hearing])) > 60)  # noqa: B023
+        assert abs(main_frequency(other.heard[hearing], rate) - hz) < 15
+    ours, theirs = await hang_up(caller, leg, callee, answered)
+    assert (ours.cause, theirs.cause) == (pb.Ended.CAUSE_LOCAL_HANGUP, pb.Ended.CAUSE_REMOTE_BYE)
+    assert theirs.stats.rx_packets > 50
+
+
+async def test_dtmf_goes_both_ways(pair):
+    caller, callee = pair
+    leg, answered, _ = await connect(caller, callee)
+    for sender, sending, receiver, receiving in ((caller, leg, callee, answered), (callee, answered, caller, leg)):
+        sender.client.command(sending, send_dtmf=pb.SendDtmf(digits="1*#d"))
+        digits = [(await receiver.client.event(receiving, "dtmf")).dtmf for _ in range(4)]
+        assert "".join(digit.digit for digit in digits) == "1*#D"
+        assert all(40 <= digit.duration_ms <= 400 for digit in digits)
+    await hang_up(caller, leg, callee, answered)
+
+
+async def test_clear_silences_the_wire_and_says_what_was_thrown_away(pair):
+    caller, callee = pair
+    leg, answered, established = await connect(caller, callee)
+    rate = established.established.tx_sample_rate_hz
+    await callee.play(answered, tone(500, 0.4, rate), rate)
+    callee.client.play(answered, tone(500, 0.02, rate))
+    callee.client.command(answered, clear=pb.Clear())
+    cleared = (await callee.client.event(answered, "cleared")).cleared
+    assert cleared.tx_samples_flushed > 0
+    assert cleared.tx_samples_sent + cleared.tx_samples_flushed <= rate * 0.42 + 1
+    # Audio given after the clear is not lost with it.
+    await callee.play(answered, tone(900, 0.5, rate), rate)
+    await callee.until(lambda: callee.last[answered].tx_samples_queued == 0)
+    sent = callee.last[answered].tx_samples_sent
+    assert sent == cleared.tx_samples_sent + rate * 0.5
+    await hang_up(caller, leg, callee, answered)
+
+
+async def test_too_much_audio_is_refused_and_the_call_goes_on(pair):
+    caller, callee = pair
+    leg, answered, established = await connect(caller, callee)
+    rate = established.established.tx_sample_rate_hz
+    callee.client.play(answered, tone(500, 0.5, rate))
+    failed = (await callee.client.event(answered, "command_failed")).command_failed
+    assert (failed.command, "60 ms" in failed.message) == ("play", True)
+    callee.client.play(answered, b"\0" * 7)
+    assert "expected frames" in (await callee.client.event(answered, "command_failed")).command_failed.message
+    await hang_up(caller, leg, callee, answered)
+
+
+async def test_hold_and_resume_are_told_to_the_other_side(pair):
+    caller, callee = pair
+    leg, answered, _ = await connect(caller, callee)
+    caller.client.command(leg, hold=pb.Hold(on=True))
+    assert (await callee.client.event(answered, "hold_changed")).hold_changed.held
+    caller.client.command(leg, hold=pb.Hold(on=False))
+    assert not (await callee.client.event(answered, "hold_changed")).hold_changed.held
+    await hang_up(caller, leg, callee, answered)
+
+
+async def test_a_rejected_dial_ends_with_the_sip_status(pair):
+    caller, callee = pair
+    leg = await caller.client.dial(callee.uri, {"X-Tenant": "acme"})
+    incoming = await callee.client.event(0, "incoming")
+    assert incoming.incoming.headers["X-Tenant"] == "acme"
+    assert incoming.incoming.to_uri.startswith("sip:trunkline@")
+    callee.client.command(incoming.leg_id, reject=pb.Reject(sip_status=486))
+    ended = (await caller.client.event(leg, "ended")).ended
+    assert (ended.cause, ended.sip_status) == (pb.Ended.CAUSE_REJECTED, 486)
+    assert (await callee.client.event(incoming.leg_id, "ended")).ended.cause == pb.Ended.CAUSE_REJECTED
+
+
+async def test_a_dial_that_is_given_up_is_a_cancel_for_the_other_side(pair):
+    caller, callee = pair
+    leg = await caller.client.dial(callee.uri)
+    incoming = await callee.client.event(0, "incoming")
+    caller.client.command(leg, hangup=pb.Hangup())
+    ended = (await callee.client.event(incoming.leg_id, "ended")).ended
+    assert (ended.cause, ended.sip_status) == (pb.Ended.CAUSE_CANCELLED, 487)
+    assert (await caller.client.event(leg, "ended")).ended.cause == pb.Ended.CAUSE_LOCAL_HANGUP
+
+
+async def test_a_dial_to_nowhere_ends(pair):
+    caller, _ = pair
+    leg = await caller.client.dial("sip:nobody@127.0.0.1:1;transport=tcp")
+    assert (await caller.client.event(leg, "ended", timeout_s=10)).ended.cause == pb.Ended.CAUSE_FAILED
+
+
+async def test_a_malformed_dial_is_refused_by_its_id(pair):
+    caller, _ = pair
+    with pytest.raises(ConnectionError, match="SIP URI"):
+        await caller.client.dial("mailto:someone")
+
+
+async def test_a_blind_transfer_moves_the_far_end_to_the_target(pair):
+    caller, callee = pair
+    leg, answered, _ = await connect(caller, callee)
+    # The callee sends the caller back to itself: a second call arrives and the first one ends.
+    callee.client.command(answered, transfer=pb.Transfer(target_uri=callee.uri.split(";")[0]))
+    asked = await caller.client.event(leg, "transfer_requested")
+    assert not asked.transfer_requested.replaces
+    caller.client.command(leg, answer_transfer=pb.AnswerTransfer(accept=True))
+    dialed = await caller.client.event(0, "dialed")
+    third, _ = await callee.answer()
+    result = await callee.client.event(answered, "transfer_result")
+    assert result.transfer_result.accepted
+    assert (await callee.client.event(answered, "ended")).ended.cause == pb.Ended.CAUSE_TRANSFERRED
+    await caller.client.event(leg, "ended")
+    await hang_up(caller, dialed.leg_id, callee, third)
+
+
+async def test_a_refused_transfer_is_told_and_the_call_lives_on(pair):
+    caller, callee = pair
+    leg, answered, _ = await connect(caller, callee)
+    callee.client.command(answered, transfer=pb.Transfer(target_uri="sip:x@127.0.0.1:9"))
+    await caller.client.event(leg, "transfer_requested")
+    caller.client.command(leg, answer_transfer=pb.AnswerTransfer(accept=False))
+    result = (await callee.client.event(answered, "transfer_result")).transfer_result
+    assert (result.accepted, result.sip_status) == (False, 603)
+    await hang_up(caller, leg, callee, answered)
+
+
+async def test_an_attended_transfer_joins_the_two_far_ends(pair):
+    caller, callee = pair
+    leg, answered, _ = await connect(caller, callee)
+    async with side(["telephony.jitter_buffer=off"]) as agent:
+        consult = await callee.client.dial(agent.uri)
+        agent_leg, _ = await agent.answer()
+        await callee.client.event(consult, "established")
+        callee.client.command(answered, transfer=pb.Transfer(consult_leg_id=consult))
+        asked = await caller.client.event(leg, "transfer_requested")
+        assert asked.transfer_requested.replaces
+        caller.client.command(leg, answer_transfer=pb.AnswerTransfer(accept=True))
+        dialed = (await caller.client.event(0, "dialed")).leg_id
+        replaced, _ = await agent.answer()
+        await caller.client.event(dialed, "established")
+        assert (await callee.client.event(answered, "transfer_result")).transfer_result.accepted
+        await agent.client.event(agent_leg, "ended")
+        await agent.play(replaced, tone(600, 0.5, 48_000), 48_000)
+        await caller.until(lambda: len(loud(caller.heard.get(dialed, b""))) > 10)
+        caller.client.command(dialed, hangup=pb.Hangup())
+        await agent.client.event(replaced, "ended")
+
+
+async def test_a_second_client_is_refused_and_the_first_goes_on(pair):
+    caller, callee = pair
+    async with open_channel(callee.worker.address, RpcSettings()) as channel:
+        second = WorkerClient(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await second.run_once()
+        assert caught.value.code() is grpc.StatusCode.ALREADY_EXISTS
+    leg, answered, _ = await connect(caller, callee)
+    await hang_up(caller, leg, callee, answered)
+
+
+async def test_no_uri_and_no_number_is_in_the_log(pair):
+    port = pair[1].uri.split("@")[1].split(";")[0]
+    for side_ in pair:
+        text = "".join(side_.worker.lines)
+        assert "sip:" not in text
+        assert port not in text
