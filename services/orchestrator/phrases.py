@@ -1,5 +1,6 @@
 """The sentences a call must be able to say when speech synthesis is dead: made at start, kept in memory."""
 
+import asyncio
 from dataclasses import dataclass
 
 from services.common.clock import Clock, sleep_s
@@ -52,10 +53,8 @@ class Phrasebook:
         backoff = Backoff()
         while not self.complete:
             try:
-                for rate_hz in RATES_HZ:
-                    for text in self._texts:
-                        if (text, rate_hz) not in self._phrases:
-                            self._phrases[text, rate_hz] = await self._make(text, rate_hz)
+                for text in self._texts:
+                    await asyncio.gather(*(self._make(text, rate_hz) for rate_hz in RATES_HZ))
             except TrunklineError as error:
                 log.info("phrases wait for tts", error=type(error).__name__)
                 await sleep_s(self._clock, backoff.next_ms() / 1000)
@@ -69,7 +68,9 @@ class Phrasebook:
             return Utterance(turn, rate_hz, text, bytearray(2 * rate_hz), finished=True)
         return Utterance(turn, rate_hz, text, bytearray(phrase.pcm), list(phrase.words), finished=True)
 
-    async def _make(self, text: str, rate_hz: int) -> Phrase:
+    async def _make(self, text: str, rate_hz: int) -> None:
+        if (text, rate_hz) in self._phrases:
+            return
         pcm = bytearray()
         words: list[SpokenWord] = []
         async for response in self._tts.speak("phrases", text, rate_hz):
@@ -80,4 +81,4 @@ class Phrasebook:
                     pcm += response.audio.pcm
                 case _:
                     pass
-        return Phrase(text, bytes(pcm), tuple(words))
+        self._phrases[text, rate_hz] = Phrase(text, bytes(pcm), tuple(words))

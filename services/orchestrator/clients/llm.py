@@ -44,7 +44,9 @@ class LlmClient:
         self._clock = clock
         self._first_s = first_token_deadline_ms / 1000
 
-    async def generate(self, call_id: str, messages: Sequence[Message], priority: int) -> AsyncGenerator[LlmReply, None]:
+    async def generate(
+        self, call_id: str, messages: Sequence[Message], priority: int
+    ) -> AsyncGenerator[LlmReply, None]:
         """Text as it comes. Closing the iterator cancels the RPC.
 
         Raises DeadlineError without a first token in time, OverloadedError, UnavailableError and other TrunklineErrors.

@@ -30,6 +30,8 @@ MAX_OUT_MESSAGES = 4096
 DESCRIBE_DEADLINE_S = 2.0
 # Frames to wait for the worker's word that it flushed; then its counts are believed as they are.
 CLEAR_FRAMES = 10
+# A report may have left the worker before our frames reached it: listen on for so many.
+REPORTS_AFTER = 20
 # The worker's clock is ours when its stamps are this close; else it is on another machine.
 SAME_CLOCK_NS = 1_000_000_000
 
@@ -61,7 +63,9 @@ class TelephonyLeg:
         self._backlog: deque[Callable[[LegSink], None]] = deque(maxlen=MAX_BACKLOG)
         # Frames left to wait for Cleared; 0: no clear is under way.
         self._clearing = 0
-        self._moving = False
+        # Reports still to pass on after the last sign of playing.
+        self._reports = 0
+        self._sent = 0
         self.ended = False
 
     @property
@@ -86,13 +90,13 @@ class TelephonyLeg:
     def play(self, frame: bytes) -> None:
         """Commit 20 ms; it leaves with the other legs' frames of this turn of the event loop."""
         if not self.ended:
-            self._moving = True
+            self._reports = REPORTS_AFTER
             self._line.play(self.leg_id, frame)
 
     def clear(self) -> None:
         """Flush; reports are held back until the worker says that it is done."""
         self._clearing = CLEAR_FRAMES
-        self._moving = True
+        self._reports = REPORTS_AFTER
         self._line.drop_frames(self.leg_id)
         self._command(pb.Command(leg_id=self.leg_id, clear=pb.Clear()))
 
@@ -122,9 +126,12 @@ class TelephonyLeg:
             pcm = frame.pcm
             self._deliver(lambda sink: sink.on_audio(pcm, received_ns))
         self._clearing = max(0, self._clearing - 1)
-        if self._moving and not self._clearing:
-            self._moving = frame.tx_samples_queued > 0
-            self._report(Playout(frame.tx_samples_sent, frame.tx_samples_queued, frame.tx_samples_starved), received_ns)
+        if not self._reports or self._clearing:
+            return
+        moving = frame.tx_samples_queued > 0 or frame.tx_samples_sent != self._sent
+        self._reports = REPORTS_AFTER if moving else self._reports - 1
+        self._sent = frame.tx_samples_sent
+        self._report(Playout(frame.tx_samples_sent, frame.tx_samples_queued, frame.tx_samples_starved), received_ns)
 
     def on_event(self, event: pb.LegEvent, at_ns: int) -> None:
         """One event of this leg."""

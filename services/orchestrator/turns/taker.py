@@ -123,7 +123,7 @@ class TurnTaker:
         utterance = self._utterance
         if utterance is None:
             return self._silence_deadline_ns()
-        ends_ns = self._turn_deadline_ns(utterance) if utterance.dipped else self._frames_missing_ns()
+        ends_ns = self._turn_deadline_ns(utterance) if utterance.dipped else self._dip_deadline_ns()
         decides_ns = self._contest_deadline_ns(utterance)
         return ends_ns if decides_ns is None else min(ends_ns, decides_ns)
 
@@ -224,7 +224,7 @@ class TurnTaker:
         if utterance is None:
             self._on_silence(at_ns)
             return
-        if not utterance.dipped and at_ns >= self._frames_missing_ns():
+        if not utterance.dipped and at_ns >= self._dip_deadline_ns():
             self._dip(utterance)
         self._contest(utterance, at_ns)
         if utterance.dipped:
@@ -263,9 +263,12 @@ class TurnTaker:
         self._give_back(utterance, "no words")
         self._close(do.FailTurn(utterance.number), at_ns)
 
-    def _frames_missing_ns(self) -> int:
-        """When speech counts as paused although no frame says so."""
+    def _dip_deadline_ns(self) -> int:
+        """When speech counts as paused if no frame says otherwise."""
         paused_ns = self._speech.last_voiced_ns + self.settings.pause_ms * MS
+        if not self._speech.voiced:
+            # The newest frame is silence already: no need to wait for the next one to know that the pause is long.
+            return paused_ns
         return max(self._last_frame_ns, paused_ns) + FRAMES_MISSING_MS * MS
 
     def _turn_deadline_ns(self, utterance: _Utterance) -> int:
