@@ -81,10 +81,11 @@ class ModelStore:
         self, entry: ModelEntry, *, full: bool = False, progress: Callable[[int], None] | None = None
     ) -> list[FileStatus]:
         """State of every file. `full`: hash whatever the stamp says; `progress` is told of bytes hashed."""
-        stamp = {} if full else self._read_json(self.dir / entry.name / STAMP)
+        on_disk = self._read_json(self.dir / entry.name / STAMP)
+        stamp = {} if full else on_disk
         statuses = [self._check_file(entry, file, stamp, progress) for file in entry.files]
         good = {s.file.name: _stamp_of(s.path, s.file.sha256) for s in statuses if s.state == "ok"}
-        if good and good != stamp:
+        if good != on_disk:
             _write_json(self.dir / entry.name / STAMP, good)
         return statuses
 

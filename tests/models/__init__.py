@@ -1,0 +1,1 @@
+"""Tests of the model manifest, the store and the fetcher."""
