@@ -49,6 +49,8 @@ class SpeechDetector:
         self.voiced = frame.probability >= self._settings.silence_threshold
         if self.voiced:
             self._extend(frame)
+        else:
+            self._trail(frame)
         return None
 
     def dip(self) -> None:
@@ -89,12 +91,25 @@ class SpeechDetector:
             self.last_voiced_ns = frame.end_ns
             return
         self._peak_db = max(self._peak_db - 0.05, *frame.levels_db)
-        least = max(self._peak_db - BELOW_PEAK_DB, self._floor_db + ABOVE_FLOOR_DB)
+        least = self._least_db()
         part_ns = FRAME_NS // len(frame.levels_db)
         for back, level in enumerate(reversed(frame.levels_db)):
             if level >= least:
                 self.last_voiced_ns = max(self.last_voiced_ns, frame.end_ns - back * part_ns)
                 return
+
+    def _trail(self, frame: VadFrame) -> None:
+        """The tail of a word that the VAD gave up on: sound that goes on without a gap still belongs to it."""
+        if not frame.levels_db or frame.end_ns - self.last_voiced_ns > LOOK_BACK_NS:
+            return
+        least, part_ns = self._least_db(), FRAME_NS // len(frame.levels_db)
+        for index, level in enumerate(frame.levels_db):
+            start_ns = frame.end_ns - FRAME_NS + index * part_ns
+            if level >= least and start_ns - self.last_voiced_ns <= part_ns:
+                self.last_voiced_ns = start_ns + part_ns
+
+    def _least_db(self) -> float:
+        return max(self._peak_db - BELOW_PEAK_DB, self._floor_db + ABOVE_FLOOR_DB)
 
     def _remember(self, frame: VadFrame) -> None:
         if not frame.levels_db:
