@@ -3,7 +3,8 @@
 Sans-I/O. The cuts depend on the text alone, never on how it was split into pieces (a property test says so), so
 that the same prompt always gives the same clauses and finds them in the phrase cache. Joined, the clauses are the
 input, character for character. The first clause is small, later ones grow: audio lasts longer than the text of the
-next clause takes to arrive. `relieve` is the exception: when the caller would soon hear silence, speak what is held.
+next clause takes to arrive. `relieve` is the exception: when the text stalls, or the
+listener would soon hear silence, what is held is spoken.
 """
 
 import re
@@ -21,7 +22,7 @@ _PATIENCE = 2
 # No clause is longer: what has no cut in so many characters is no language.
 _LONGEST = 400
 # Enough characters to know any conjunction by, and to find the last word of what is held.
-_LOOK_AHEAD = 16
+_LOOK_AHEAD = 10
 _LOOK_BACK = 64
 
 _CLOSERS = "\"'”’»)]}*_`"
@@ -33,9 +34,10 @@ class _Strength(IntEnum):
 
     NONE = 0
     WORD = 1
-    CONJUNCTION = 2
-    PHRASE = 3
-    SENTENCE = 4
+    PREPOSITION = 2
+    CONJUNCTION = 3
+    PHRASE = 4
+    SENTENCE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,6 @@ class ClauseSplitter:
         self._index = 0
         self._offset = 0
 
-    @property
-    def can_relieve(self) -> bool:
-        """Whether `relieve` would give something."""
-        return bool(self._cuts)
-
     def push(self, text: str) -> list[Clause]:
         """Take a piece of text; return the clauses that are complete now."""
         clauses: list[Clause] = []
@@ -76,12 +73,22 @@ class ClauseSplitter:
             clauses.append(self._emit(cut))
         return clauses
 
-    def relieve(self) -> list[Clause]:
-        """Give out the best part of what is held, though it is short: the listener would soon hear silence."""
-        for strength in (_Strength.SENTENCE, _Strength.PHRASE, _Strength.CONJUNCTION, _Strength.WORD):
-            if strength in self._cuts:
-                return [self._emit(self._cuts[strength])]
-        return []
+    def relief(self, *, urgent: bool) -> int:
+        """Characters that `relieve` would give out; 0 when there is no fit place.
+
+        Fit is a text that ends as a sentence does, though what follows is not known, or a boundary within; when it
+        is urgent (the listener would soon hear silence) any place between words.
+        """
+        if self._held.rstrip(_CLOSERS + " ").endswith((".", "!", "?", "…")) and _speakable(self._held):
+            return len(self._held)
+        least = _Strength.WORD if urgent else _Strength.PHRASE
+        cuts = [cut for strength, cut in sorted(self._cuts.items(), reverse=True) if strength >= least]
+        return next((cut for cut in cuts if _speakable(self._held[:cut])), 0)
+
+    def relieve(self, *, urgent: bool) -> list[Clause]:
+        """Give out part of what is held, though it is short or what follows is not known: no more text comes now."""
+        cut = self.relief(urgent=urgent)
+        return [self._emit(cut), *self.push("")] if cut else []
 
     def flush(self) -> list[Clause]:
         """Give out all that is held: at the end of the text, or because the sender says that it is a whole clause."""
@@ -129,10 +136,12 @@ class ClauseSplitter:
         if position >= limit:
             for usable in (_Strength.PHRASE, _Strength.CONJUNCTION):
                 cut = self._cuts.get(usable, 0)
-                if cut >= _MIN_CHARS and _speakable(self._held[:cut]):
+                if cut >= (_MIN_CHARS if usable is _Strength.PHRASE else limit // 2):
                     return cut
-        if position >= limit * _PATIENCE and self._cuts.get(_Strength.WORD, 0) >= _MIN_CHARS:
-            return self._cuts[_Strength.WORD]
+        if position >= limit * _PATIENCE:
+            for last_resort in (_Strength.PREPOSITION, _Strength.WORD):
+                if self._cuts.get(last_resort, 0) >= limit // 2:
+                    return self._cuts[last_resort]
         return position if position >= _LONGEST else None
 
     def _worth_a_phrase(self, position: int, limit: int) -> bool:
@@ -218,7 +227,9 @@ class ClauseSplitter:
             return None if len(ahead) < _LOOK_AHEAD else _Strength.WORD
         if not word.group() or word.group()[0].isdigit():
             return _Strength.NONE
-        return _Strength.CONJUNCTION if word.group().lower() in self._words.conjunctions else _Strength.WORD
+        if word.group().lower() in self._words.conjunctions:
+            return _Strength.CONJUNCTION
+        return _Strength.PREPOSITION if word.group().lower() in self._words.prepositions else _Strength.WORD
 
 
 def _last_token(text: str) -> str:

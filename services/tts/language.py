@@ -5,12 +5,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LanguageWords:
-    """`abbreviations` end with a full stop that ends nothing (written without it, lower case); a clause may begin
-    with `conjunctions`; no cut comes after `leaning` words; `ordinal_dots`: "3. Mai" is one thing.
+    """What to know of a language.
+
+    `abbreviations` end with a full stop that ends nothing (here without it, lower case). A clause may begin with
+    `conjunctions`, at a pinch with `prepositions`. No cut comes after `leaning` words. `ordinal_dots`: "3. Mai" is
+    one thing.
     """
 
     abbreviations: frozenset[str] = frozenset()
     conjunctions: frozenset[str] = frozenset()
+    prepositions: frozenset[str] = frozenset()
     leaning: frozenset[str] = frozenset()
     ordinal_dots: bool = True
 
@@ -26,8 +30,9 @@ _LANGUAGES = {
             "jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri",
             "e.g i.e etc cf capt col gen lt rev hon a.m p.m u.s u.k",
         ),
-        conjunctions=_words(
-            "and but or so because which who that if when while where unless although since until then"
+        conjunctions=_words("and but or because which if when while unless although"),
+        prepositions=_words(
+            "in on at for with by from to as after before during through about between into over under"
         ),
         leaning=_words(
             "a an the of to in on at for with by from as is are was were be been and or but not no",
@@ -42,6 +47,9 @@ _LANGUAGES = {
             "z.b d.h u.a o.ä z.t i.d.r s.o s.u jan feb mär apr jun jul aug sep sept okt nov dez",
         ),
         conjunctions=_words("und aber oder denn weil dass ob wenn als während obwohl sondern damit bevor nachdem"),
+        prepositions=_words(
+            "in im an am auf für mit von vom zu zum zur bei nach aus über unter zwischen durch gegen um"
+        ),
         leaning=_words(
             "der die das den dem des ein eine einen einem einer eines in im an am auf für mit von vom zu zum zur",
             "bei nach aus ist sind war und oder aber nicht kein keine mein ihr ihre sein ich sie er es wir",

@@ -208,7 +208,11 @@ def _sentences(agent: AgentSettings) -> tuple[str, ...]:
 def build(settings: Settings, clock: Clock) -> GrpcService:
     """The service as a process runs it. Raises MissingModelError, SettingsError."""
     engine, runner = make_engine(settings, clock)
-    servicer = TtsServicer(settings, engine, runner, clock)
+    return service_of(TtsServicer(settings, engine, runner, clock))
+
+
+def service_of(servicer: TtsServicer) -> GrpcService:
+    """How a process runs the servicer."""
     return GrpcService(
         name="tts",
         full_names=(_FULL_NAME,),

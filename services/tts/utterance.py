@@ -26,6 +26,9 @@ from services.tts.take import Plan, Take
 CHUNK_MS = 100
 # Less audio in hand than this while text is held back: speak what there is.
 _RELIEF_MS = 250
+# Text that ends like a sentence is spoken when nothing follows for so long.
+_STALL_MS = 300
+_NEVER_NS = 2**62
 MAX_CHARS = 20_000
 
 
@@ -121,12 +124,19 @@ class Utterance:
                 return None
             self._changed.clear()
             idle_ns = self._fed_ns + self._idle_ns
-            relief_ns = self._playout_end_ns - _RELIEF_MS * 1_000_000
-            wants_relief = self._clauses > 0 and self._splitter.can_relieve
-            if not await self._wait_change(min(idle_ns, relief_ns) if wants_relief else idle_ns):
-                if self._clock.now_ns() >= idle_ns:
-                    raise DeadlineError("No text came.", remedy="Send `end` after the last text, or raise tts.idle_s.")
-                self._ready.extend(_Ready(c, self._clock.now_ns()) for c in self._splitter.relieve())
+            relief_ns, urgent = self._relief()
+            if await self._wait_change(min(idle_ns, relief_ns)):
+                continue
+            if self._clock.now_ns() >= idle_ns:
+                raise DeadlineError("No text came.", remedy="Send `end` after the last text, or raise tts.idle_s.")
+            self._ready.extend(_Ready(c, self._clock.now_ns()) for c in self._splitter.relieve(urgent=urgent))
+
+    def _relief(self) -> tuple[int, bool]:
+        """When to speak what is held though the text goes on: at a stall, or before the listener hears silence."""
+        dry_ns = max(self._playout_end_ns - _RELIEF_MS * 1_000_000, self._fed_ns)
+        if self._samples and self._splitter.relief(urgent=True):
+            return dry_ns, True
+        return (self._fed_ns + _STALL_MS * 1_000_000 if self._splitter.relief(urgent=False) else _NEVER_NS), False
 
     async def _wait_change(self, deadline_ns: int) -> bool:
         """Wait for input; False when `deadline_ns` came first."""

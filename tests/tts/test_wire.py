@@ -1,0 +1,141 @@
+"""The wire with the scripted engine: validation, admission, description, order."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import grpc.aio
+import pytest
+
+from services.common.errors import InvalidInputError, OverloadedError, TrunklineError
+from services.common.rpc_client import from_rpc_error
+from services.pb.trunkline.common.v1 import common_pb2
+from services.pb.trunkline.tts.v1 import tts_pb2
+from tests.tts.conftest import TtsClient, collect, running, tts_settings
+
+SCRIPTED = tts_settings(engine="scripted")
+
+
+async def failure(client: TtsClient, *requests: tts_pb2.SynthesizeRequest) -> TrunklineError:
+    async def send() -> AsyncIterator[tts_pb2.SynthesizeRequest]:
+        for request in requests:
+            yield request
+
+    while True:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await collect(client.stub.Synthesize(send(), timeout=10))
+        # A client that still writes when the refusal comes sees this in place of the status: ask again.
+        if caught.value.details() != "Internal error from Core":
+            return from_rpc_error(caught.value)
+
+
+def config(**fields: object) -> tts_pb2.SynthesizeRequest:
+    return tts_pb2.SynthesizeRequest(config=tts_pb2.SynthesizeConfig(**{"sample_rate_hz": 16000, **fields}))
+
+
+END = tts_pb2.SynthesizeRequest(end=tts_pb2.End())
+TEXT = tts_pb2.SynthesizeRequest(text="Hello! ")
+
+
+@pytest.mark.parametrize(
+    ("requests", "field", "says"),
+    [
+        ([TEXT], "payload", "config first, got text"),
+        ([], "payload", "config first, got nothing"),
+        ([tts_pb2.SynthesizeRequest()], "payload", "config first"),
+        ([config(sample_rate_hz=11025)], "config.sample_rate_hz", "8000, 16000, 22050, 24000, 48000, got 11025"),
+        ([config(sample_rate_hz=0)], "config.sample_rate_hz", "got 0"),
+        ([config(speaking_rate=9.0)], "config.speaking_rate", "0.5 to 2.0, got 9"),
+        ([config(speaking_rate=float("nan"))], "config.speaking_rate", "got nan"),
+        ([config(voice="nobody")], "config.voice", "one of scripted, got 'nobody'"),
+        ([config(locale="xx-XX")], "config.locale", "en-US"),
+        ([config(), config()], "payload", "text, flush or end, got config"),
+        ([config(), tts_pb2.SynthesizeRequest()], "payload", "got nothing"),
+        ([config(), TEXT, END, TEXT], "payload", "nothing after `end`"),
+        ([config(), tts_pb2.SynthesizeRequest(text="x" * 30_000)], "text", "at most 20000"),
+    ],
+)
+async def test_bad_input_is_refused_with_the_field_and_what_was_expected(
+    requests: list[tts_pb2.SynthesizeRequest], field: str, says: str
+) -> None:
+    async with running(SCRIPTED) as client:
+        error = await failure(client, *requests)
+        assert isinstance(error, InvalidInputError)
+        assert error.field == field
+        assert says in str(error)
+        # And no other call is harmed.
+        assert (await client.say("Hello.")).finished is not None
+
+
+async def test_one_stream_more_than_the_bound_is_refused_with_a_delay_and_the_others_go_on() -> None:
+    async with running(tts_settings(engine="scripted", max_streams=2)) as client:
+        held = [await client.open() for _ in range(2)]
+        for call in held:
+            await call.write(TEXT)
+            await call.read()
+        error = await failure(client, config(), END)
+        assert isinstance(error, OverloadedError)
+        assert error.retry_after_s > 0
+        for call in held:
+            await call.write(END)
+            assert (await collect(call)).finished is not None
+        assert (await client.say("Hello.")).finished is not None
+
+
+async def test_a_cancelled_stream_gives_its_place_back() -> None:
+    async with running(tts_settings(engine="scripted", max_streams=1)) as client:
+        for _ in range(5):
+            call = await client.open()
+            await call.write(TEXT)
+            await call.read()
+            call.cancel()
+            async with asyncio.timeout(5):
+                while not await admitted(client):
+                    # The server hears of the cancellation when it hears of it.
+                    continue
+
+
+async def admitted(client: TtsClient) -> bool:
+    try:
+        return (await client.say("Hello!")).finished is not None
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return False
+        raise
+
+
+async def test_each_clause_is_announced_before_its_audio_and_finished_comes_last() -> None:
+    async with running(SCRIPTED) as client:
+        spoken = await client.say(["Hel", "lo, this is", " a test. And", " more."])
+        assert spoken.order[0] == "clause"
+        assert spoken.order[-1] == "finished"
+        assert spoken.order.count("finished") == 1
+        assert "".join(clause.text for clause in spoken.clauses) == "Hello, this is a test. And more."
+        assert [clause.index for clause in spoken.clauses] == list(range(len(spoken.clauses)))
+        assert spoken.finished is not None
+        assert spoken.finished.samples * 2 == len(spoken.pcm)
+
+
+async def test_a_half_closed_stream_counts_as_ended() -> None:
+    async with running(SCRIPTED) as client:
+        call = await client.open()
+        await call.write(tts_pb2.SynthesizeRequest(text="Hello there"))
+        await call.done_writing()
+        assert [clause.text for clause in (await collect(call)).clauses] == ["Hello there"]
+
+
+async def test_the_scripted_engine_says_what_it_is() -> None:
+    async with running(SCRIPTED) as client:
+        described = await client.stub.Describe(common_pb2.DescribeRequest())
+        assert (described.service, described.engine) == ("tts", "scripted")
+        assert described.details["tts_ttfa_ms"] == "50"
+        voices = (await client.stub.ListVoices(tts_pb2.ListVoicesRequest())).voices
+        assert [(voice.name, voice.default_for_locale) for voice in voices] == [("scripted", True)]
+
+
+async def test_the_scripted_latency_holds_for_repeated_phrases_too() -> None:
+    async with running(SCRIPTED) as client:
+        for _ in range(2):
+            spoken = await client.say("Hello again.")
+            assert not spoken.clauses[0].cached
+            assert spoken.clauses[0].timings.total_ms >= 50
