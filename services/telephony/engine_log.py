@@ -4,8 +4,13 @@ What remains is the area and the plain lower-case words of the line ("call: coul
 could be a value is replaced by an ellipsis.
 """
 
+import contextlib
+import io
 import logging
+import os
 import re
+import sys
+import threading
 from typing import Final
 
 from services.common.log import get_logger
@@ -15,6 +20,7 @@ log = get_logger(__name__)
 _WORD: Final = re.compile(r"[a-z][a-z_\-]{0,24}[.,:;!]?|[A-Z]{2,8}|\([a-z ]{1,40}\)")
 _QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'|<[^>]*>")
 _MAX_CHARS: Final = 160
+_MAX_LINE: Final = 4096
 
 
 def words_only(line: str) -> str:
@@ -49,3 +55,31 @@ def take_over() -> None:
     logger.handlers[:] = [EngineLogHandler()]
     logger.propagate = False
     logger.setLevel(logging.WARNING)
+
+
+def capture_stderr() -> None:
+    """Put a filter between the native stack and standard error.
+
+    libre prints requests it does not handle straight to file descriptor 2, with their URIs. From now on descriptor
+    2 is a pipe read here; Python's own standard error and the handlers that write to it keep the real one. The
+    pipe never blocks the stack: what does not fit is lost. Once per process.
+    """
+    old = sys.stderr
+    real = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    os.dup2(write_end, 2)
+    os.close(write_end)
+    sys.stderr = real
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is old:
+            handler.setStream(real)
+    threading.Thread(target=_filter_lines, args=(read_end,), name="stderr-filter", daemon=True).start()
+
+
+def _filter_lines(read_end: int) -> None:
+    with os.fdopen(read_end, "rb", buffering=0) as raw, io.BufferedReader(raw) as lines:
+        while line := lines.readline(_MAX_LINE):
+            # A log handler that fails must not end the filter: the pipe would fill with what must not be seen.
+            with contextlib.suppress(OSError, ValueError):
+                log.debug("sip engine notice", said=words_only(line.decode("utf-8", "replace")))

@@ -16,6 +16,7 @@ from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.pb.trunkline.telephony.v1 import telephony_pb2_grpc as pb_grpc
 from services.telephony.admission import ENGINE_REJECT_STATUS
 from services.telephony.engine import Engine
+from services.telephony.engine_log import capture_stderr
 from services.telephony.priority import raise_priority
 from services.telephony.worker import Worker
 
@@ -79,6 +80,7 @@ def build(settings: Settings, clock: Clock, engine: Engine | None = None) -> Grp
         from services.telephony.baresip_engine import BaresipEngine
 
         raise_priority(settings.telephony.nice)
+        capture_stderr()
         engine = BaresipEngine(settings.telephony, clock)
     worker = Worker(settings.telephony, engine, clock)
     worker.on_fatal = _end_process
