@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from services.common.errors import UnavailableError
+from services.orchestrator.events import CallEnded
 from services.orchestrator.store.calls import CallStore
 from services.orchestrator.store.errors import StoreError
 from services.orchestrator.store.records import stored_event
@@ -69,6 +70,16 @@ async def test_a_batch_with_an_event_of_an_unknown_call_is_refused_whole(calls):
         await calls.append_batch([("c1", row(0, {"secret": "jane"})), ("nobody", row(0, {"secret": "jane"}))])
     assert "jane" not in str(refused.value)
     assert await calls.load_events("c1") == []
+
+
+async def test_a_stored_end_of_call_ends_the_call_s_row_in_the_same_statement(calls):
+    await create(calls)
+    end = CallEnded(at_ns=9, cause="remote", detail="BYE")
+    await calls.append_events("c1", [row(0), stored_event(end, 1, START + timedelta(minutes=3), "none")])
+    ended = await calls.get_call("c1")
+    assert (ended.cause, ended.detail, ended.ended_at) == ("remote", "BYE", START + timedelta(minutes=3))
+    await calls.finish_call("c1", ended_at=START + timedelta(minutes=9), cause="late")
+    assert (await calls.get_call("c1")).cause == "remote"
 
 
 async def test_calls_are_listed_newest_first_and_paged_by_start(calls):

@@ -20,6 +20,12 @@ from tests.store.examples import create, digit
 CLOCK = SystemClock()
 
 
+@pytest.fixture(scope="module")
+def used(tmp_path_factory):
+    """A data directory that earlier tests have used: initdb takes longer than most tests."""
+    return tmp_path_factory.mktemp("used")
+
+
 async def until(condition, deadline_s=20.0):
     deadline_ns = CLOCK.now_ns() + int(deadline_s * 1e9)
     while not condition():
@@ -27,8 +33,8 @@ async def until(condition, deadline_s=20.0):
         await sleep_s(CLOCK, 0.02)
 
 
-async def test_a_server_killed_in_mid_write_loses_nothing_that_was_accepted(tmp_path):
-    store = await open_store(load_settings(env={}, overrides={"data_dir": tmp_path}), CLOCK)
+async def test_a_server_killed_in_mid_write_loses_nothing_that_was_accepted(used):
+    store = await open_store(load_settings(env={}, overrides={"data_dir": used}), CLOCK)
     await create(store.calls, "c1")
     count = 3_000
     for seq in range(count):
@@ -42,19 +48,19 @@ async def test_a_server_killed_in_mid_write_loses_nothing_that_was_accepted(tmp_
     assert [event.seq for event in await store.calls.load_events("c1")] == list(range(count))
     await create(store.calls, "c2")
     await store.close()
-    assert running_postmaster(tmp_path / "postgres" / "data") is None
+    assert running_postmaster(used / "postgres" / "data") is None
 
 
-async def test_what_was_written_is_there_after_a_restart_and_a_stale_pid_file_is_no_obstacle(tmp_path):
-    settings = load_settings(env={}, overrides={"data_dir": tmp_path})
+async def test_what_was_written_is_there_after_a_restart_and_a_stale_pid_file_is_no_obstacle(used):
+    settings = load_settings(env={}, overrides={"data_dir": used})
     store = await open_store(settings, CLOCK)
-    await create(store.calls, "c1")
+    await create(store.calls, "kept")
     await store.close()
     # Of a machine that lost power: the pid now belongs to this very test.
-    stale = tmp_path / "postgres" / "data" / "postmaster.pid"
+    stale = used / "postgres" / "data" / "postmaster.pid"
     stale.write_text(f"{os.getpid()}\n{stale.parent}\n1\n5432\n\n\n\nready\n")
     store = await open_store(settings, CLOCK)
-    assert await store.calls.get_call("c1")
+    assert await store.calls.get_call("kept")
     await store.close()
 
 
@@ -63,14 +69,14 @@ async def test_a_second_process_on_the_same_directory_is_told_what_to_do(server)
         await EmbeddedPostgres(server._root.parent, CLOCK).start()
 
 
-async def test_a_server_that_outlived_its_owner_is_adopted_and_stopped(tmp_path):
-    first = EmbeddedPostgres(tmp_path, CLOCK)
+async def test_a_server_that_outlived_its_owner_is_adopted_and_stopped(used):
+    first = EmbeddedPostgres(used, CLOCK)
     await first.start()
     pid = first.pid
     # What a SIGKILL of the owner leaves where the kernel cannot tie the two: a server and no lock.
     first._keeper.cancel()
     first._lock.close()
-    second = EmbeddedPostgres(tmp_path, CLOCK)
+    second = EmbeddedPostgres(used, CLOCK)
     await second.start()
     assert second.pid == pid
     await second.stop()
@@ -78,7 +84,7 @@ async def test_a_server_that_outlived_its_owner_is_adopted_and_stopped(tmp_path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
-async def test_the_server_ends_when_its_owner_is_killed(tmp_path):
+async def test_the_server_ends_when_its_owner_is_killed(used):
     script = (
         "import asyncio, sys; from pathlib import Path\n"
         "from services.common.clock import SystemClock\n"
@@ -89,9 +95,9 @@ async def test_the_server_ends_when_its_owner_is_killed(tmp_path):
         "    await asyncio.Event().wait()\n"
         "asyncio.run(main())\n"
     )
-    owner = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(tmp_path), stdout=subprocess.PIPE)
+    owner = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(used), stdout=subprocess.PIPE)
     assert await owner.stdout.readline() == b"up\n"
-    data = tmp_path / "postgres" / "data"
+    data = used / "postgres" / "data"
     pid = running_postmaster(data)
     assert pid
     owner.kill()
@@ -119,13 +125,14 @@ async def test_data_of_another_major_version_is_refused_with_what_to_do(tmp_path
         await EmbeddedPostgres(tmp_path, CLOCK).start()
 
 
-async def test_a_server_that_cannot_start_quotes_its_log(tmp_path):
-    embedded = EmbeddedPostgres(tmp_path, CLOCK)
+async def test_a_server_that_cannot_start_quotes_its_log(used):
+    embedded = EmbeddedPostgres(used, CLOCK)
     await embedded.start()
     await embedded.stop()
-    (tmp_path / "postgres" / "data" / "postgresql.conf").write_text("no_such_setting = 1\n")
+    (used / "postgres" / "data" / "postgresql.auto.conf").write_text("no_such_setting = 1\n")
     with pytest.raises(UnavailableError, match="no_such_setting"):
         await embedded.start()
+    (used / "postgres" / "data" / "postgresql.auto.conf").write_text("")
 
 
 async def test_a_dsn_without_a_server_behind_it_is_unavailable_and_does_not_show_the_password():

@@ -18,10 +18,17 @@ from services.orchestrator.store.records import (
 
 _CALL_COLUMNS = "call_id, transport, caller, callee, agent_digest, locale, started_at, ended_at, cause, detail"
 
+# The call's own row ends in the statement that stores its CallEnded, so the two never disagree.
 _INSERT_EVENTS = """
-INSERT INTO events (call_id, seq, at_ns, wall, type, payload)
-SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::text[], $6::jsonb[])
-ON CONFLICT (call_id, seq) DO NOTHING
+WITH stored AS (
+    INSERT INTO events (call_id, seq, at_ns, wall, type, payload)
+    SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::text[], $6::jsonb[])
+    ON CONFLICT (call_id, seq) DO NOTHING
+    RETURNING call_id, wall, type, payload
+)
+UPDATE calls SET ended_at = stored.wall, cause = stored.payload->>'cause', detail = stored.payload->>'detail'
+FROM stored
+WHERE calls.call_id = stored.call_id AND stored.type = 'CallEnded' AND calls.ended_at IS NULL
 """
 
 
@@ -61,7 +68,10 @@ class CallStore:
             )
 
     async def append_events(self, call_id: str, events: Sequence[StoredEvent]) -> None:
-        """Add events of one call; those already there, by (call_id, seq), stay as they are."""
+        """Add events of one call; those already there, by (call_id, seq), stay as they are.
+
+        A CallEnded among them also ends the call's row, as `finish_call` would.
+        """
         await self.append_batch([(call_id, event) for event in events])
 
     async def append_batch(self, rows: Sequence[tuple[str, StoredEvent]]) -> None:
@@ -80,7 +90,7 @@ class CallStore:
             await self._pool.execute(_INSERT_EVENTS, *columns)
 
     async def finish_call(self, call_id: str, *, ended_at: datetime, cause: str, detail: str = "") -> None:
-        """The call is over. The first end counts."""
+        """The call is over. The first end counts, be it this or a stored CallEnded."""
         with typed_errors("finishing a call"):
             await self._pool.execute(
                 "UPDATE calls SET ended_at = $2, cause = $3, detail = $4 WHERE call_id = $1 AND ended_at IS NULL",

@@ -27,7 +27,7 @@ log = get_logger(__name__)
 FLUSH_S = 0.2
 MAX_EVENTS = 50_000
 BATCH_EVENTS = 1_000
-BACKOFF_S = (0.2, 5.0)
+BACKOFF_S = (0.2, 2.0)
 
 WAITING: Final = Gauge("trunkline_store_events_waiting", "Events not yet in the database.")
 LOST: Final = Counter("trunkline_store_events_lost", "Events that never reached the database.", ["reason"])
