@@ -111,7 +111,16 @@ class Reply:
         if not self.times.first_clause and has_clause(self.utterance.text + " "):
             self.times.first_clause = self.clock.now_ns()
         await self.tts.write(text)
+        if self.times.first_clause:
+            self.tts.expect_audio()
         self.on.progress()
+
+    def _clause_known(self, tts_ms: float) -> None:
+        """The service says how long it had the first clause's text: it may cut earlier than we would."""
+        if not self.times.first_audio:
+            had_ns = self.clock.now_ns() - int(tts_ms * 1e6)
+            earliest_ns = max(self.times.first_token, had_ns)
+            self.times.first_clause = min(self.times.first_clause or earliest_ns, earliest_ns)
 
     async def _read(self) -> None:
         try:
@@ -119,11 +128,10 @@ class Reply:
                 async for response in responses:
                     match response.WhichOneof("payload"):
                         case "clause":
+                            self._clause_known(response.clause.timings.total_ms)
                             self.utterance.words += words_from(response.clause, self.utterance.rate_hz)
                         case "audio":
-                            now_ns = self.clock.now_ns()
-                            self.times.first_clause = self.times.first_clause or now_ns
-                            self.times.first_audio = self.times.first_audio or now_ns
+                            self.times.first_audio = self.times.first_audio or self.clock.now_ns()
                             self.utterance.audio += response.audio.pcm
                             self.on.progress()
                         case _:

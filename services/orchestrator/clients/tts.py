@@ -68,21 +68,25 @@ class TtsStream:
         self._call = call
         self._config: pb.SynthesizeConfig | None = config
         self._first_s = first_audio_deadline_ms / 1000
-        self._first_text = asyncio.Event()
+        # Set when the service has enough text to speak: from then on audio is due.
+        self._audio_due = asyncio.Event()
         self._broken = False
 
     async def write(self, text: str) -> None:
         """Send a piece of text, in its order. Does nothing on a broken stream: the reader raises."""
         if text:
             await self._write(pb.SynthesizeRequest(text=text))
-            self._first_text.set()
+
+    def expect_audio(self) -> None:
+        """A whole clause was written: from now on the first audio has a deadline."""
+        self._audio_due.set()
 
     async def end(self) -> None:
         """No more text comes."""
         await self._write(pb.SynthesizeRequest(end=pb.End()))
         if not self._broken:
             await self._call.done_writing()
-        self._first_text.set()
+        self._audio_due.set()
 
     async def _write(self, message: pb.SynthesizeRequest) -> None:
         if self._broken:
@@ -94,30 +98,37 @@ class TtsStream:
             await self._call.write(message)
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             self._broken = True
-            self._first_text.set()
+            self._audio_due.set()
 
     async def responses(self) -> AsyncGenerator[pb.SynthesizeResponse, None]:
-        """Clauses and audio until Finished.
+        """Clauses and audio until Finished; the first audio within the deadline once it is due.
 
-        Raises DeadlineError without audio in time after the first text, and other TrunklineErrors.
+        Raises DeadlineError and other TrunklineErrors.
         """
-        await self._first_text.wait()
-        waiting_for_audio = True
+        due = asyncio.create_task(self._audio_due.wait())
+        first = asyncio.create_task(self._first())
         try:
+            await asyncio.wait({due, first}, return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.timeout(self._first_s):
+                response = await asyncio.shield(first)
             while True:
-                async with asyncio.timeout(self._first_s if waiting_for_audio else None):
-                    response = await receive(self._call)
                 if response is None:
                     raise UnavailableError("Speech synthesis broke off.")
-                kind = response.WhichOneof("payload")
-                waiting_for_audio = waiting_for_audio and kind != "audio"
                 yield response
-                if kind == "finished":
+                if response.WhichOneof("payload") == "finished":
                     return
+                response = await receive(self._call)
         except TimeoutError:
             raise DeadlineError(f"No speech within {self._first_s:.1f} s.") from None
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from error
+        finally:
+            for task in (due, first):
+                task.cancel()
+            await asyncio.gather(due, first, return_exceptions=True)
+
+    async def _first(self) -> pb.SynthesizeResponse | None:
+        return await receive(self._call)
 
     def cancel(self) -> None:
         """Stop; harmless when it is over."""

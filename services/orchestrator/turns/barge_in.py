@@ -40,7 +40,8 @@ def by_duration(
     if since_onset_ms < settings.barge_in_decide_ms:
         return "wait"
     if voiced_ms < settings.barge_in_stop_speech_ms:
-        return "resume"
+        # A sound that goes on is decided by what becomes of it.
+        return "wait" if still_speaking else "resume"
     if still_speaking or since_onset_ms >= settings.barge_in_decide_ms + WORDS_GRACE_MS:
         return "stop"
     return "wait"

@@ -320,7 +320,7 @@ class TurnTaker:
             self.settings,
             since_onset_ms=(at_ns - utterance.onset_ns) / MS,
             voiced_ms=voiced_ms,
-            still_speaking=not utterance.dipped,
+            still_speaking=self._speech.voiced,
             partial=utterance.partial,
         )
         if verdict == "stop":
@@ -332,10 +332,11 @@ class TurnTaker:
         return utterance.contested and self._agent != "idle" and not utterance.stopped
 
     def _contest_deadline_ns(self, utterance: _Utterance) -> int | None:
-        if not utterance.paused:
+        if not utterance.paused or self._speech.voiced:
+            # While frames of speech come, each of them is looked at.
             return None
         decide_ms = self.settings.barge_in_decide_ms
-        if utterance.dipped and self._speech.voiced_ns >= self.settings.barge_in_stop_speech_ms * MS:
+        if self._speech.voiced_ns >= self.settings.barge_in_stop_speech_ms * MS:
             # A long sound that has ended waits for its words a little longer.
             decide_ms += barge_in.WORDS_GRACE_MS
         return utterance.onset_ns + decide_ms * MS
