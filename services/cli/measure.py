@@ -83,11 +83,11 @@ def dbfs(pcm: Pcm | NDArray[np.float64]) -> float:
     return 10 * float(np.log10(max(power, 1e-12)))
 
 
-def speech_spans(pcm: Pcm, rate_hz: int, *, pause_ms: int = PAUSE_MS) -> list[Span]:
+def speech_spans(pcm: Pcm, rate_hz: int, *, pause_ms: int = PAUSE_MS, least_dbfs: float = LEAST_DBFS) -> list[Span]:
     """Speech in `pcm`, utterances apart by at least `pause_ms`; clicks and comfort noise are not speech."""
     hop = rate_hz // 1000
     levels = _levels(pcm, hop)
-    threshold = _threshold(levels)
+    threshold = _threshold(levels, least_dbfs)
     active = levels > threshold
     runs = _merge(_runs(active), _DIP_MS)
     # A window reaches 4 ms past its own hop, so the run is longer than the burst by that much.
@@ -99,9 +99,9 @@ def speech_spans(pcm: Pcm, rate_hz: int, *, pause_ms: int = PAUSE_MS) -> list[Sp
     return spans
 
 
-def trim(pcm: Pcm, rate_hz: int) -> Span | None:
+def trim(pcm: Pcm, rate_hz: int, least_dbfs: float = LEAST_DBFS) -> Span | None:
     """First and last speech of a recorded clip; None when there is none."""
-    spans = speech_spans(pcm, rate_hz)
+    spans = speech_spans(pcm, rate_hz, least_dbfs=least_dbfs)
     return Span(spans[0].start, spans[-1].end) if spans else None
 
 
@@ -191,11 +191,11 @@ def _levels(pcm: Pcm, hop: int) -> NDArray[np.float64]:
     return levels
 
 
-def _threshold(levels: NDArray[np.float64]) -> float:
+def _threshold(levels: NDArray[np.float64], least_dbfs: float) -> float:
     if not len(levels):
-        return LEAST_DBFS
+        return least_dbfs
     floor = min(float(np.percentile(levels, 10)), LOUDEST_NOISE_DBFS)
-    return max(LEAST_DBFS, floor + ABOVE_NOISE_DB)
+    return max(least_dbfs, floor + ABOVE_NOISE_DB)
 
 
 def _runs(active: NDArray[np.bool_]) -> list[Span]:

@@ -92,7 +92,8 @@ def override_tree(pairs: Sequence[str]) -> dict[str, Any]:
     return parse_overrides(list(pairs))
 
 
-SCRIPTED = tuple(f"{name}.engine=scripted" for name in MODEL_SERVICES)
+# The scripted reply takes no engine slot: calls must not wait for one another where nothing is computed.
+SCRIPTED = (*(f"{name}.engine=scripted" for name in MODEL_SERVICES), "llm.slots=64", "llm.max_queue=256")
 
 
 def web_url(settings: Settings) -> str:

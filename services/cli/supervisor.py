@@ -116,10 +116,14 @@ class Supervisor:
             raise DeadlineError(f"Not ready after {deadline_s:.0f} s: {slow}.", remedy="See the logs, or wait longer.")
 
     async def stop(self) -> None:
-        """SIGTERM in reverse order of start (calls drain first), SIGKILL after each grace; nothing is left."""
+        """SIGTERM to the process started last (it owns the calls, they drain first), then to the others at once.
+
+        SIGKILL after each one's grace; nothing is left.
+        """
         self._stopping.set()
-        for child in reversed(self._children):
-            await self._stop_child(child)
+        *others, last = self._children
+        await self._stop_child(last)
+        await asyncio.gather(*(self._stop_child(child) for child in others))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

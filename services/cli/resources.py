@@ -1,0 +1,106 @@
+"""CPU time and memory of the stack's processes during a benchmark (psutil); children count with their parent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import psutil
+
+from services.cli.stack import PortNeed, ports_needed
+from services.common.clock import Clock, sleep_s
+from services.common.settings import Settings
+
+_SAMPLE_EVERY_S = 1.0
+
+
+@dataclass(slots=True)
+class ProcessUse:
+    """One process: CPU seconds (user and system) since the measurement began, and its highest resident memory."""
+
+    cpu_s: float = 0.0
+    rss_mb: float = 0.0
+
+
+@dataclass(slots=True)
+class ResourceMeter:
+    """Use: `begin()`, run `follow()` as a task beside the work, `end()`. A process that died keeps what was seen."""
+
+    pids: Mapping[str, int]
+    clock: Clock
+    use: dict[str, ProcessUse] = field(default_factory=dict)
+    _start_cpu_s: dict[str, float] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """From here on CPU time counts."""
+        for name, pid in self.pids.items():
+            self._start_cpu_s[name] = _look(pid)[0]
+            self.use[name] = ProcessUse()
+
+    async def follow(self) -> None:
+        """Sample every second until cancelled."""
+        while True:
+            self._sample()
+            await sleep_s(self.clock, _SAMPLE_EVERY_S)
+
+    def end(self) -> None:
+        """Last reading."""
+        self._sample()
+
+    def to_json(self, call_minutes: float) -> dict[str, dict[str, float]]:
+        """Per process: `cpu_s_per_call_minute`, `cpu_s`, `rss_mb`."""
+        return {
+            name: {
+                "cpu_s_per_call_minute": round(use.cpu_s / call_minutes, 3) if call_minutes else 0.0,
+                "cpu_s": round(use.cpu_s, 2),
+                "rss_mb": round(use.rss_mb, 1),
+            }
+            for name, use in self.use.items()
+        }
+
+    def _sample(self) -> None:
+        for name, pid in self.pids.items():
+            cpu_s, rss_mb = _look(pid)
+            use = self.use[name]
+            use.cpu_s = max(use.cpu_s, cpu_s - self._start_cpu_s[name])
+            use.rss_mb = max(use.rss_mb, rss_mb)
+
+
+def listening_pids(settings: Settings, names: list[str]) -> dict[str, int]:
+    """The processes of a stack we did not start, by the ports they listen on; those we may not see are left out."""
+    needs = {
+        _service(need): need for need in ports_needed(settings, names) if not need.setting.endswith("metrics_port")
+    }
+    found: dict[str, int] = {}
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:
+        return {}
+    for name, need in needs.items():
+        for connection in connections:
+            if connection.laddr and connection.laddr.port == need.port and connection.status == psutil.CONN_LISTEN:
+                if connection.pid:
+                    found[name] = connection.pid
+                break
+    return found
+
+
+def _service(need: PortNeed) -> str:
+    name = need.setting.split(".")[0]
+    return "orchestrator" if name == "web" else name if need.kind == "tcp" and need.setting.count(".") == 1 else "-"
+
+
+def _look(pid: int) -> tuple[float, float]:
+    """(CPU seconds, resident MB) of a process and its descendants; zeros when it is gone."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return 0.0, 0.0
+    cpu_s = rss_mb = 0.0
+    for member in family:
+        try:
+            times = member.cpu_times()
+            cpu_s += times.user + times.system
+            rss_mb += member.memory_info().rss / 1e6
+        except psutil.Error:
+            continue
+    return cpu_s, rss_mb
