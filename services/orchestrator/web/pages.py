@@ -7,7 +7,13 @@ from pathlib import Path
 from aiohttp import web
 
 STATIC = Path(__file__).parent / "static"
-_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,8 @@ def add_pages(app: web.Application, assets: dict[str, Asset]) -> None:
         headers = {"Cache-Control": "no-cache", "ETag": f'"{asset.etag}"'}
         if any(tag.value == asset.etag for tag in request.if_none_match or ()):
             return web.Response(status=304, headers=headers)
-        return web.Response(body=asset.body, content_type=asset.content_type, charset="utf-8", headers=headers)
+        charset = None if asset.content_type.startswith("font/") else "utf-8"
+        return web.Response(body=asset.body, content_type=asset.content_type, charset=charset, headers=headers)
 
     app.router.add_get("/", send)
     app.router.add_get("/static/{name}", send)

@@ -13,6 +13,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "style-src 'self'",
         "connect-src 'self'",
         "img-src 'self'",
+        "font-src 'self'",
         "media-src 'self' blob:",
         "base-uri 'none'",
         "form-action 'none'",

@@ -1,0 +1,192 @@
+"""The page in a real browser: headless Chromium with a microphone that plays a WAV, against a fake brain.
+
+Chromium is Debian's, driven by Playwright; it needs no display, no GPU and no network beyond this machine.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import wave
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.async_api import Page, async_playwright
+
+from services.common.clock import SystemClock
+from tests.web.harness import Site, power_at, site, until
+from tests.web.scripted_brain import ScriptedBrain
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+)
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
+]
+
+
+def write_wav(path: Path, hz: float, seconds: float) -> None:
+    """Bursts of a tone, half a second on and off."""
+    t = np.arange(int(16_000 * seconds)) / 16_000
+    pcm = 0.4 * np.sin(2 * np.pi * hz * t) * (t % 1.0 < 0.5)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes((pcm * 32767).astype("<i2").tobytes())
+
+
+@contextlib.asynccontextmanager
+async def open_page(
+    running: Site, tmp_path: Path, width: int = 1280, height: int = 860, allow_microphone: bool = True
+) -> AsyncIterator[Page]:
+    """Fails on a page error, a console error, or any request to elsewhere."""
+    write_wav(tmp_path / "mic.wav", 600, 20)
+    flags = [*FLAGS, f"--use-file-for-fake-audio-capture={tmp_path / 'mic.wav'}%noloop"]
+    if not allow_microphone:
+        flags[flags.index("--use-fake-ui-for-media-stream")] = "--deny-permission-prompts"
+    faults: list[str] = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=flags)
+        page = await browser.new_page(viewport={"width": width, "height": height})
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        page.on(
+            "request", lambda request: None if f":{running.web.port}/" in request.url else faults.append(request.url)
+        )
+        try:
+            await page.goto(running.web.url)
+            yield page
+        finally:
+            await browser.close()
+    assert [fault for fault in faults if "status of 503" not in fault] == []
+
+
+async def test_a_caller_talks_interrupts_and_sees_where_the_time_went(tmp_path: Path) -> None:
+    async with site() as running, open_page(running, tmp_path) as page:
+        assert "none" in await page.inner_text("#models")
+        await page.click("#talk")
+        await until(lambda: running.calls and running.calls[0].established.is_set())
+        fake = running.calls[0]
+        brain = ScriptedBrain(fake, SystemClock().now_ns, pace=0.6)
+        talk = asyncio.create_task(brain.converse())
+        await page.wait_for_selector(".caller .unstable:not(:empty)")
+        await page.wait_for_selector(".agent[data-state=speaking]")
+        await page.wait_for_selector(".agent[data-state=cut] .cutmark:not([hidden])")
+        cut = page.locator(".agent[data-state=cut]")
+        assert (
+            await cut.locator(".spoken").inner_text() == "Let me see. Your order left our warehouse on Monday, and the"
+        )
+        assert (await cut.locator(".ahead").inner_text()).startswith("carrier expects")
+        await page.wait_for_function("document.querySelector('.cutmark:not([hidden])').textContent.includes('148 ms')")
+        assert await page.inner_text("#barge-last") == "148 ms"
+        await talk
+        await page.wait_for_function("document.querySelectorAll('.timing').length === 3")
+        assert await page.inner_text("#v2v-last") == "551"
+        assert await page.inner_text("#v2v-p50") == "612 ms"
+        assert await page.inner_text("#v2v-p95") == "934 ms"
+        bar = await page.locator(".timing .bar").first.get_attribute("aria-label")
+        assert bar == "end of turn 262 ms, hearing 39 ms, thinking 211 ms, speaking 78 ms, sending 22 ms"
+        spoken = [await row.inner_text() for row in await page.query_selector_all(".caller .words")]
+        assert spoken[0] == "I would like to know where my order is, I ordered it two weeks ago."
+        assert "mm-hm" in spoken
+        await page.locator(".timing summary").first.click()
+        assert "First token" in await page.locator(".timing dl").first.inner_text()
+        # The microphone reached the server, and the agent's tone reached the page.
+        heard = np.frombuffer(bytes(fake.heard), dtype="<i2")
+        loud = heard[np.argmax(np.abs(heard) > 3000) :][:4000]
+        assert power_at(loud, 16_000, 600) > 0.8
+        await page.click("#hang")
+        await page.wait_for_selector("#finished")
+        await until(fake.gone.is_set)
+        assert await page.inner_text("#phase-text") == "Call ended"
+
+
+async def test_keys_and_mute_reach_the_call(tmp_path: Path) -> None:
+    async with site() as running, open_page(running, tmp_path) as page:
+        await page.click("#talk")
+        await until(lambda: running.calls and running.calls[0].established.is_set())
+        fake = running.calls[0]
+        await page.wait_for_selector("#dock:not([hidden])")
+        await page.click("#keys")
+        await page.click(".key >> text=5")
+        await page.keyboard.press("#")
+        await page.wait_for_function("document.querySelector('.line.note')?.textContent.includes('Key 5 #')")
+        await page.click("#mute")
+        assert await page.get_attribute("#mute", "aria-pressed") == "true"
+        at = len(fake.heard)
+        await until(lambda: len(fake.heard) > at + 2 * 16_000 * 2)
+        # Packets go on while muted, and they are silent.
+        assert np.abs(np.frombuffer(bytes(fake.heard[at + 16_000 :]), dtype="<i2")).max() < 100
+
+
+async def test_the_page_says_so_when_the_call_ends_on_the_servers_side(tmp_path: Path) -> None:
+    async with site() as running, open_page(running, tmp_path) as page:
+        await page.click("#talk")
+        await until(lambda: running.calls and running.calls[0].established.is_set())
+        await page.wait_for_selector("#dock:not([hidden])")
+        running.calls[0].leg.hangup()
+        await page.wait_for_selector("#finished")
+        await page.click("#finished .talk")
+        await until(lambda: len(running.calls) == 2 and running.calls[1].established.is_set())
+
+
+async def test_a_busy_server_is_said_with_what_to_do(tmp_path: Path) -> None:
+    async with site() as running, open_page(running, tmp_path) as page:
+        running.registry.set_ready("asr is loading")
+        await page.click("#talk")
+        await page.wait_for_selector("#trouble:not([hidden])")
+        assert await page.inner_text("#trouble-title") == "Not ready for calls"
+        assert "asr is loading" in await page.inner_text("#trouble-text")
+        assert await page.is_disabled("#trouble-retry")
+
+
+async def test_a_refused_microphone_is_said_with_what_to_do(tmp_path: Path) -> None:
+    async with site() as running, open_page(running, tmp_path, allow_microphone=False) as page:
+        await page.click("#talk")
+        await page.wait_for_selector("#trouble:not([hidden])")
+        assert await page.inner_text("#trouble-title") == "The microphone is blocked"
+        assert running.calls == []
+
+
+async def test_nothing_overflows_or_overlaps_on_phone_tablet_or_desktop(tmp_path: Path) -> None:
+    async with site() as running, open_page(running, tmp_path, 360, 640) as page:
+        assert await overflow(page) == 0
+        await page.click("#talk")
+        await until(lambda: running.calls and running.calls[0].established.is_set())
+        await page.wait_for_selector("#dock:not([hidden])")
+        await ScriptedBrain(running.calls[0], SystemClock().now_ns, pace=0.02).converse()
+        await page.wait_for_function("document.querySelectorAll('.timing').length === 3")
+        for width, height in ((360, 640), (768, 1024), (1440, 900)):
+            await page.set_viewport_size({"width": width, "height": height})
+            assert await overflow(page) == 0
+            dock = await box(page, "#dock")
+            assert dock["bottom"] <= height
+            # The last line can be read above the dock, and the dock lies beside the panel or over nothing.
+            await page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
+            assert (await box(page, ".line:last-child"))["bottom"] <= dock["top"]
+            panel = await box(page, ".panel")
+            assert dock["right"] <= panel["left"] or panel["bottom"] <= dock["top"] or width == 768
+            for name in ("#mute", "#hang", "#keys"):
+                assert (await box(page, name))["height"] >= 44
+
+
+async def overflow(page: Page) -> int:
+    return int(await page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
+
+
+async def box(page: Page, selector: str) -> Any:
+    return await page.evaluate("(s) => document.querySelector(s).getBoundingClientRect().toJSON()", selector)
