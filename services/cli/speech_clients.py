@@ -27,8 +27,8 @@ _LONGEST_READ_S = 28
 async def speak(text: str, settings: Settings, clock: Clock) -> Clip:
     """`text` in the stack's voice. Raises UnavailableError or DeadlineError."""
     channel = open_channel(settings.tts.address(), settings.rpc, clock=clock)
+    # No call_id: the whole clip is wanted at once, not at the pace of a listener.
     config = tts_pb2.SynthesizeConfig(
-        call_id="trunkline-call",
         voice=settings.agent.voice,
         locale=settings.agent.locale,
         sample_rate_hz=_RATE_HZ,

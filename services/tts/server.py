@@ -157,7 +157,7 @@ class TtsServicer(tts_pb2_grpc.TtsServiceServicer):
         rate = config.speaking_rate or 1.0
         if not math.isfinite(rate) or not 0.5 <= rate <= 2.0:
             raise InvalidInputError("config.speaking_rate", expected="0.5 to 2.0", got=f"{rate:g}")
-        return UtteranceConfig(voice, config.sample_rate_hz, round(rate, 3))
+        return UtteranceConfig(voice, config.sample_rate_hz, round(rate, 3), paced=bool(config.call_id))
 
 
 async def _first(requests: AsyncIterator[tts_pb2.SynthesizeRequest]) -> tts_pb2.SynthesizeRequest | None:

@@ -34,11 +34,12 @@ MAX_CHARS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class UtteranceConfig:
-    """A validated SynthesizeConfig."""
+    """A validated SynthesizeConfig. `paced`: somebody listens while it is made."""
 
     voice: VoiceInfo
     sample_rate_hz: int
     speaking_rate: float
+    paced: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,8 @@ class Utterance:
             take.leave()
 
     async def _paced(self, take: Take, index: int, ready: _Ready) -> bytes | None:
-        await self._clock.sleep_until_ns(self._playout_end_ns - self._ahead_ns)
+        if self._config.paced and self._playout_end_ns > self._ahead_ns:
+            await self._clock.sleep_until_ns(self._playout_end_ns - self._ahead_ns)
         return await take.piece(index, max(self._playout_end_ns, ready.ready_ns))
 
     def _started(self, ready: _Ready, plan: Plan, compute_ms: float, *, cached: bool) -> tts_pb2.SynthesizeResponse:

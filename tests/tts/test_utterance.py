@@ -18,11 +18,11 @@ RATE = 16000
 class Listener:
     """Collects what an utterance says, with the virtual time of each response."""
 
-    def __init__(self, **settings: int) -> None:
+    def __init__(self, *, paced: bool = True, **settings: int) -> None:
         self.clock = VirtualClock()
         engine = ScriptedEngine(ScriptedSettings())
         cache = PhraseCache(0, ScriptedRunner(50, self.clock))
-        config = UtteranceConfig(engine.voices["scripted"], RATE, 1.0)
+        config = UtteranceConfig(engine.voices["scripted"], RATE, 1.0, paced)
         self.utterance = Utterance(config, engine, cache, TtsSettings(engine="scripted", **settings), self.clock)
         self.heard: list[tuple[float, tts_pb2.SynthesizeResponse]] = []
         self.task = asyncio.create_task(self._listen())
@@ -87,6 +87,15 @@ async def test_audio_is_made_at_most_so_far_ahead_of_what_can_have_been_heard() 
         assert listener.audio_ms() <= elapsed + 2000 + 4000
     assert listener.audio_ms() >= 10_000
     listener.task.cancel()
+
+
+async def test_what_is_not_for_a_call_is_made_without_waiting() -> None:
+    listener = Listener(paced=False, ahead_ms=2000)
+    listener.utterance.feed("This is a sentence of some length. " * 30)
+    listener.utterance.end()
+    await listener.clock.advance_ms(31 * 50 + 100)
+    await listener.task
+    assert listener.audio_ms() > 60_000
 
 
 async def test_held_text_is_spoken_before_the_listener_hears_silence() -> None:

@@ -97,6 +97,9 @@ class SynthesizeConfig(_message.Message):
     SAMPLE_RATE_HZ_FIELD_NUMBER: _builtins.int
     SPEAKING_RATE_FIELD_NUMBER: _builtins.int
     call_id: _builtins.str
+    """Audio for a call is made little ahead of what the caller can have heard.
+    Empty: not for a call (a file, a test); it comes as fast as it is made.
+    """
     voice: _builtins.str
     """Name of a voice in the manifest; empty: the locale's default."""
     locale: _builtins.str
