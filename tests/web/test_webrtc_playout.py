@@ -112,27 +112,6 @@ async def test_one_packet_leaves_every_twenty_milliseconds_with_audio_or_silence
     await wire.stop()
 
 
-async def test_the_track_falls_into_the_tickers_phase_so_that_the_next_utterance_does_not_wait() -> None:
-    wire = Wire()
-    await wire.clock.advance_ms(50)
-    wire.queue.put(FRAME)
-    wire.track.follow(wire.clock.now_ns())
-    await wire.clock.advance_ms(100)
-    wire.queue.put(FRAME)
-    wire.track.follow(wire.clock.now_ns())
-    await wire.clock.advance_ms(25)
-    assert wire.sent[3:] == [
-        (60, True),
-        (73, False),
-        (93, False),
-        (113, False),
-        (133, False),
-        (153, True),
-        (173, False),
-    ]
-    await wire.stop()
-
-
 async def test_after_a_stall_packets_are_skipped_in_rtp_time_and_not_sent_in_a_burst() -> None:
     wire = Wire()
     await wire.clock.advance_ms(40)

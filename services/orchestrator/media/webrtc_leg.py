@@ -158,14 +158,11 @@ class WebRtcLeg:
 
     def play(self, frame: bytes) -> None:
         """Commit exactly 20 ms at 24 kHz; what does not fit is refused and counted."""
-        was_empty = self._queue.empty
         if not self._queue.put(frame):
             if self._queue.refused == 1:
                 log.warning("frame refused", leg=self._info.leg_id, bytes=len(frame), expected=self._queue.frame_bytes)
             return
         self._state.moving = True
-        if was_empty:
-            self._track.follow(self._clock.now_ns())
 
     def clear(self) -> None:
         """Throw away what is queued: the next packet, within 20 ms, is silence."""

@@ -14,8 +14,6 @@ from services.orchestrator.media.webrtc_audio import RTP_RATE_HZ, RTP_SAMPLES_PE
 _TICK_NS = FRAME_MS * 1_000_000
 # Later than this, packets are skipped (RTP time goes on) instead of sent in a burst.
 _MAX_LATE_NS = 5 * _TICK_NS
-# The track follows the ticker by this much: enough for the ticker's jitter, little enough to be no wait.
-_PHASE_NS = 3_000_000
 _TIME_BASE = fractions.Fraction(1, RTP_RATE_HZ)
 
 
@@ -30,8 +28,7 @@ class FrameSource(Protocol):
 class PacedTrack(MediaStreamTrack):
     """aiortc asks for the next packet as soon as the last one left; pacing is this `recv`.
 
-    The rhythm follows the ticker: audio that arrives on an empty queue shows the ticker's phase, and packets leave
-    a little after it from then on, so that an utterance does not wait up to 20 ms for a second clock.
+    The rhythm never bends: a packet sent early is played no earlier, it only fills the listener's jitter buffer.
     """
 
     kind = "audio"
@@ -45,12 +42,7 @@ class PacedTrack(MediaStreamTrack):
         self._clock = clock
         self._on_sent = on_sent
         self._due_ns = 0
-        self._ticker_ns: int | None = None
         self._pts = 0
-
-    def follow(self, ticker_ns: int) -> None:
-        """The ticker put audio on an empty queue at `ticker_ns`: keep its phase from the next packet on."""
-        self._ticker_ns = ticker_ns
 
     async def recv(self) -> "Packet[Any]":
         """The packet that leaves now. Raises MediaStreamError when the track is stopped."""
@@ -69,10 +61,6 @@ class PacedTrack(MediaStreamTrack):
         now = self._clock.now_ns()
         if not self._due_ns:
             self._due_ns = now
-        if self._ticker_ns is not None:
-            # Half a tick to one and a half from the last packet: never two at once.
-            ahead = (self._ticker_ns + _PHASE_NS - now - _TICK_NS // 2) % _TICK_NS + _TICK_NS // 2
-            self._due_ns, self._ticker_ns = now + ahead, None
         late = now - self._due_ns
         if late > _MAX_LATE_NS:
             skipped = late // _TICK_NS

@@ -22,7 +22,7 @@ const NOTES = {
 };
 const SERVICE = { vad: "Speech detection", asr: "Hearing", llm: "Thinking", tts: "Speaking", telephony: "The line", database: "The database" };
 
-const DROPPED = { noise: "noise", cough: "a sound, no words", backchannel: "said along, not a turn", rejected: "not understood" };
+const DROPPED = { "no words": "a sound, no words", backchannel: "said along, not a turn", held: "while on hold" };
 
 const handlers = {
   CallStarted(s, e) {
@@ -67,7 +67,7 @@ const handlers = {
   ReplyStarted(s, e) {
     const item = {
       kind: "agent", key: `a${s.items.length}`, turn: e.turn, reply: e.kind, atNs: e.at_ns,
-      text: "", heard: null, state: "preparing", cutAt: null, stages: {}, stopMs: null,
+      text: "", heard: null, state: "preparing", cutAt: null, stages: {}, stopMs: null, speechNs: 0, spokenNs: 0,
     };
     Object.assign(item.stages, s.waitingStages.get(e.turn));
     s.waitingStages.delete(e.turn);
@@ -75,29 +75,32 @@ const handlers = {
     s.agentActive = item;
   },
   ReplyText(s, e) {
-    const item = agent(s, e.turn);
+    const item = openAgent(s, e.turn);
     if (item) item.text = extend(item.text, e.text);
   },
   AgentSpeechStarted(s, e) {
-    const item = agent(s, e.turn);
+    const item = openAgent(s, e.turn);
     if (item) Object.assign(item, { state: "speaking", speechNs: e.at_ns });
+    if (item) s.agentActive = item;
   },
   PlayoutPaused(s, e) {
     const item = agent(s, e.turn);
-    if (item) item.state = "paused";
+    if (item?.state !== "speaking") return;
+    item.spokenNs += Math.max(0, e.stopped_ns - item.speechNs);
+    item.state = "paused";
   },
   PlayoutResumed(s, e) {
     const item = agent(s, e.turn);
-    if (item) item.state = "speaking";
+    if (item?.state === "paused") Object.assign(item, { state: "speaking", speechNs: e.at_ns });
   },
   BargeIn(s, e) {
-    const item = agent(s, e.turn);
+    const item = openAgent(s, e.turn);
     if (item) cut(item, e.heard);
     if (s.agentActive === item) s.agentActive = null;
   },
   AgentSpeechEnded(s, e) {
-    const item = agent(s, e.turn);
-    if (!item) return;
+    const item = openAgent(s, e.turn);
+    if (!item || item.state === "cut") return; // the barge-in has said it already
     if (e.complete) Object.assign(item, { state: "done", heard: item.text || e.heard, text: item.text || e.heard });
     else cut(item, e.heard);
     if (s.agentActive === item) s.agentActive = null;
@@ -139,6 +142,11 @@ function caller(s, utterance, atNs) {
 
 function agent(s, turn) {
   return s.items.findLast((i) => i.kind === "agent" && i.turn === turn);
+}
+
+// Of several speeches in one turn (an apology, then the answer) the one that is not over yet.
+function openAgent(s, turn) {
+  return s.items.find((i) => i.kind === "agent" && i.turn === turn && !["done", "cut"].includes(i.state)) ?? agent(s, turn);
 }
 
 function lastAgent(s) {

@@ -150,9 +150,9 @@ export class Script {
 // Whole words of the text that have been said by now.
 function spokenLength(item, nowNs) {
   if (item.state === "done") return item.text.length;
-  if (item.state === "preparing" || !item.speechNs) return 0;
-  if (item.state === "speaking") item.spokenS = Math.max(item.spokenS ?? 0, (nowNs - item.speechNs) / 1e9);
-  const about = clamp(Math.round((item.spokenS ?? 0) * CHARS_PER_S), 0, item.text.length);
+  if (item.state === "preparing") return 0;
+  const ns = item.spokenNs + (item.state === "speaking" ? Math.max(0, nowNs - item.speechNs) : 0);
+  const about = clamp(Math.round((ns / 1e9) * CHARS_PER_S), 0, item.text.length);
   const space = item.text.indexOf(" ", about);
   return space < 0 || about === 0 ? (about === 0 ? 0 : item.text.length) : space;
 }
