@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from services.common.clock import Clock
-from services.common.errors import MissingModelError, TrunklineError
+from services.common.errors import MissingModelError, TrunklineError, UnavailableError
 from services.common.models import ModelStore
 from services.common.settings import TtsSettings
 from services.tts.engine import ClauseJob, VoiceInfo
@@ -56,8 +56,11 @@ class PiperEngine:
             self._loaded[name] = voice
 
     def render(self, job: ClauseJob) -> Rendering:
-        """Start on a clause."""
-        return PiperRendering(self._loaded[job.voice], job, self._clock)
+        """Start on a clause. Raises UnavailableError while the voice is being loaded."""
+        voice = self._loaded.get(job.voice)
+        if voice is None:
+            raise UnavailableError("The voice is still being loaded.", remedy="Try again when health says SERVING.")
+        return PiperRendering(voice, job, self._clock)
 
     def prerender(self, job: ClauseJob, rates_hz: Sequence[int]) -> Mapping[int, tuple[Plan, bytes]]:
         """See `Engine`."""
