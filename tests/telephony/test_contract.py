@@ -10,6 +10,7 @@ from services.common.settings import RpcSettings
 from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.telephony.client import WorkerClient
 from tests.telephony.lab import CALLER, Side, connect, loud, main_frequency, side, tone
+from tests.telephony.process import worker_process
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -49,6 +50,38 @@ async def test_a_dialled_call_is_answered_heard_both_ways_and_ended(pair):
     ours, theirs = await hang_up(caller, leg, callee, answered)
     assert (ours.cause, theirs.cause) == (pb.Ended.CAUSE_LOCAL_HANGUP, pb.Ended.CAUSE_REMOTE_BYE)
     assert theirs.stats.rx_packets > 50
+
+
+@pytest.mark.parametrize(
+    ("codec", "told", "rate"),
+    [("opus", "opus", 48_000), ("g722", "g722", 16_000), ("pcmu", "g711", 8000), ("pcma", "g711", 8000)],
+)
+async def test_every_codec_carries_a_tone_through(pair, codec: str, told: str, rate: int):
+    _, callee = pair
+    async with side((*CALLER, f"telephony.sip.codecs={codec}")) as caller:
+        leg, answered, established = await connect(caller, callee)
+        assert (established.established.codec, established.established.rx_sample_rate_hz) == (told, rate)
+        await caller.play(leg, tone(1000, 0.6, rate), rate)
+        await callee.until(lambda: len(callee.heard.get(answered, b"")) > rate)
+        assert abs(main_frequency(callee.heard[answered], rate) - 1000) < 20
+        await hang_up(caller, leg, callee, answered)
+
+
+async def test_legs_of_a_client_that_is_gone_end_after_the_grace_time():
+    async with (
+        side(CALLER) as caller,
+        worker_process(["telephony.client_grace_s=0.5"]) as worker,
+        open_channel(worker.address, RpcSettings()) as channel,
+    ):
+        callee = Side(worker, WorkerClient(channel))
+        async with callee.client:
+            callee.uri = (await callee.client.describe()).details["sip_uri"]
+            leg, _, _ = await connect(caller, callee)
+        ended = (await caller.client.event(leg, "ended")).ended
+        assert ended.cause == pb.Ended.CAUSE_REMOTE_BYE
+        # Without a client nobody is there to take a call.
+        again = await caller.client.dial(callee.uri)
+        assert (await caller.client.event(again, "ended")).ended.sip_status == 486
 
 
 async def test_dtmf_goes_both_ways(pair):
