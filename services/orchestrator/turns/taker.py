@@ -11,14 +11,15 @@ StopPlayout (barge_in.py decides). Time comes only with signals; `next_deadline_
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from services.common.settings import TurnSettings
 from services.orchestrator.turns import barge_in
 from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns import signals as on
 from services.orchestrator.turns.endpoint import endpoint_wait_ms, is_open
+from services.orchestrator.turns.floor import Floor
 from services.orchestrator.turns.speech import SpeechDetector
+from services.orchestrator.turns.utterance import Silence, Utterance
 
 MS = 1_000_000
 # Without frames (loss, a peer that sends nothing in silence) time alone ends speech, this much later.
@@ -31,54 +32,23 @@ MAX_UTTERANCE_MS = 28_000
 
 
 @dataclass(slots=True)
-class _Utterance:
-    """What is known of the utterance in progress."""
-
-    number: int
-    onset_ns: int
-    dipped: bool = False
-    forced: bool = False
-    probability: float | None = None
-    probability_ns: int = 0
-    text_ns: int = 0
-    partial: str = ""
-    text: str | None = None
-    late: bool = False
-    asked_again: bool = False
-    speculated: str | None = None
-    # Contest with the agent: only an utterance that began while the agent had the floor.
-    contested: bool = False
-    paused: bool = False
-    resumed: bool = False
-    stopped: bool = False
-
-
-@dataclass(slots=True)
-class _Silence:
-    """Since when nobody speaks, and how often we asked."""
-
-    since_ns: int | None = None
-    asked: int = 0
-    gave_up: bool = False
-
-
-@dataclass(slots=True)
 class TurnTaker:
     """Decides for one call. Not thread-safe, never waits."""
 
     settings: TurnSettings
     final_deadline_ms: int
     _speech: SpeechDetector = field(init=False)
-    _utterance: _Utterance | None = field(init=False, default=None)
+    _utterance: Utterance | None = field(init=False, default=None)
     _count: int = field(init=False, default=0)
-    _agent: on.AgentPhase = field(init=False, default="idle")
+    _floor: Floor = field(init=False)
     _held: bool = field(init=False, default=False)
-    _silence: _Silence = field(init=False, default_factory=_Silence)
+    _silence: Silence = field(init=False, default_factory=Silence)
     _last_frame_ns: int = field(init=False, default=0)
     _out: list[do.Decision] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self._speech = SpeechDetector(self.settings)
+        self._floor = Floor(self.settings, self._speech)
 
     @property
     def utterance_open(self) -> bool:
@@ -107,7 +77,7 @@ class TurnTaker:
             case on.AgentChanged():
                 self._on_agent(signal)
             case on.KeyPressed():
-                self._silence = _Silence(since_ns=signal.at_ns)
+                self._silence = Silence(since_ns=signal.at_ns)
             case on.HoldChanged():
                 self._on_hold(signal)
             case on.Tick():
@@ -124,7 +94,7 @@ class TurnTaker:
         if utterance is None:
             return self._silence_deadline_ns()
         ends_ns = self._turn_deadline_ns(utterance) if utterance.dipped else self._dip_deadline_ns()
-        decides_ns = self._contest_deadline_ns(utterance)
+        decides_ns = self._floor.deadline_ns(utterance)
         return ends_ns if decides_ns is None else min(ends_ns, decides_ns)
 
     # ---- signals
@@ -151,16 +121,16 @@ class TurnTaker:
 
     def _begin(self) -> None:
         self._count += 1
-        self._utterance = _Utterance(self._count, self._speech.onset_ns, contested=self._agent != "idle")
+        self._utterance = Utterance(self._count, self._speech.onset_ns, contested=not self._floor.agent_idle)
         self._silence.since_ns = None
-        self._out.append(do.StartSpeech(self._count, self._speech.onset_ns, self._agent != "idle"))
+        self._out.append(do.StartSpeech(self._count, self._speech.onset_ns, not self._floor.agent_idle))
 
-    def _dip(self, utterance: _Utterance) -> None:
+    def _dip(self, utterance: Utterance) -> None:
         self._speech.dip()
         utterance.dipped = True
         self._out.append(do.PauseSpeech(utterance.number, self._speech.last_voiced_ns))
 
-    def _resume(self, utterance: _Utterance) -> None:
+    def _resume(self, utterance: Utterance) -> None:
         if utterance.speculated is not None:
             self._out.append(do.DropSpeculation())
         utterance.dipped = utterance.late = utterance.asked_again = False
@@ -178,13 +148,13 @@ class TurnTaker:
         if utterance is None or not utterance.dipped:
             return
         utterance.text, utterance.text_ns = signal.text.strip(), signal.at_ns
-        if self._contests(utterance):
+        if self._floor.contested_by(utterance):
             if barge_in.by_words(utterance.text) == "resume":
                 reason = "backchannel" if utterance.text else "no words"
-                self._give_back(utterance, reason)
+                self._out += self._floor.give_back(utterance, reason)
                 self._close(do.Discard(utterance.number, reason), signal.at_ns)
                 return
-            self._stop(utterance, "words")
+            self._out += self._floor.stop(utterance, "words")
         self._speculate(utterance)
 
     def _on_final_failed(self, signal: on.FinalFailed) -> None:
@@ -198,7 +168,7 @@ class TurnTaker:
             self._out.append(do.Finalize(utterance.number))
 
     def _on_agent(self, signal: on.AgentChanged) -> None:
-        self._agent = signal.phase
+        self._floor.agent = signal.phase
         if signal.phase == "idle":
             self._silence.since_ns = signal.at_ns
             if self._utterance is not None:
@@ -208,12 +178,14 @@ class TurnTaker:
             self._silence.since_ns = None
 
     def _on_hold(self, signal: on.HoldChanged) -> None:
+        if signal.held == self._held:
+            return
         self._held = signal.held
         if signal.held and self._utterance is not None:
-            self._give_back(self._utterance, "held")
+            self._out += self._floor.give_back(self._utterance, "held")
             self._close(do.Discard(self._utterance.number, "held"), signal.at_ns)
         self._speech.reset()
-        self._silence = _Silence(since_ns=signal.at_ns if self._agent == "idle" else None)
+        self._silence = Silence(since_ns=signal.at_ns if self._floor.agent_idle else None)
 
     # ---- time
 
@@ -226,11 +198,11 @@ class TurnTaker:
             return
         if not utterance.dipped and at_ns >= self._dip_deadline_ns():
             self._dip(utterance)
-        self._contest(utterance, at_ns)
+        self._out += self._floor.contest(utterance, at_ns)
         if utterance.dipped:
             self._end_if_due(utterance, at_ns)
 
-    def _end_if_due(self, utterance: _Utterance, at_ns: int) -> None:
+    def _end_if_due(self, utterance: Utterance, at_ns: int) -> None:
         due_ns = self._turn_deadline_ns(utterance)
         if at_ns < due_ns:
             return
@@ -249,7 +221,7 @@ class TurnTaker:
         else:
             self._close(do.Discard(utterance.number, "no words"), at_ns)
 
-    def _late(self, utterance: _Utterance, at_ns: int) -> None:
+    def _late(self, utterance: Utterance, at_ns: int) -> None:
         if utterance.late:
             self._fail(utterance, at_ns)
             return
@@ -259,8 +231,8 @@ class TurnTaker:
             utterance.asked_again = True
             self._out.append(do.Finalize(utterance.number))
 
-    def _fail(self, utterance: _Utterance, at_ns: int) -> None:
-        self._give_back(utterance, "no words")
+    def _fail(self, utterance: Utterance, at_ns: int) -> None:
+        self._out += self._floor.give_back(utterance, "no words")
         self._close(do.FailTurn(utterance.number), at_ns)
 
     def _dip_deadline_ns(self) -> int:
@@ -271,7 +243,7 @@ class TurnTaker:
             return paused_ns
         return max(self._last_frame_ns, paused_ns) + FRAMES_MISSING_MS * MS
 
-    def _turn_deadline_ns(self, utterance: _Utterance) -> int:
+    def _turn_deadline_ns(self, utterance: Utterance) -> int:
         """When the dip becomes an end; while the text is missing, when it is late or lost."""
         wait_ms, _ = self._wait(utterance)
         if utterance.text is None:
@@ -280,11 +252,11 @@ class TurnTaker:
             wait_ms = 0
         return self._speech.last_voiced_ns + wait_ms * MS
 
-    def _wait(self, utterance: _Utterance) -> tuple[int, str]:
+    def _wait(self, utterance: Utterance) -> tuple[int, str]:
         return endpoint_wait_ms(self.settings, utterance.probability, utterance.text or utterance.partial)
 
     def _silence_deadline_ns(self) -> int | None:
-        if self._silence.since_ns is None or self._agent != "idle" or self._silence.gave_up:
+        if self._silence.since_ns is None or not self._floor.agent_idle or self._silence.gave_up:
             return None
         return self._silence.since_ns + self.settings.silence_reprompt_ms * MS
 
@@ -300,63 +272,13 @@ class TurnTaker:
             self._silence.gave_up = True
             self._out.append(do.GiveUp())
 
-    # ---- contest for the floor
-
-    def _contest(self, utterance: _Utterance, at_ns: int) -> None:
-        if not self._contests(utterance):
-            return
-        voiced_ms = self._speech.voiced_ns / MS
-        if not utterance.paused and not utterance.resumed and voiced_ms >= self.settings.barge_in_pause_ms:
-            utterance.paused = True
-            self._out.append(do.PausePlayout(utterance.number))
-        if utterance.resumed:
-            # Given back too early: the sound went on.
-            if not utterance.dipped and voiced_ms >= self.settings.barge_in_stop_speech_ms:
-                self._stop(utterance, "speech")
-            return
-        if not utterance.paused:
-            return
-        verdict = barge_in.by_duration(
-            self.settings,
-            since_onset_ms=(at_ns - utterance.onset_ns) / MS,
-            voiced_ms=voiced_ms,
-            still_speaking=self._speech.voiced,
-            partial=utterance.partial,
-        )
-        if verdict == "stop":
-            self._stop(utterance, "speech")
-        elif verdict == "resume":
-            self._give_back(utterance, "short sound")
-
-    def _contests(self, utterance: _Utterance) -> bool:
-        return utterance.contested and self._agent != "idle" and not utterance.stopped
-
-    def _contest_deadline_ns(self, utterance: _Utterance) -> int | None:
-        if not utterance.paused or self._speech.voiced:
-            # While frames of speech come, each of them is looked at.
-            return None
-        decide_ms = self.settings.barge_in_decide_ms
-        if self._speech.voiced_ns >= self.settings.barge_in_stop_speech_ms * MS:
-            # A long sound that has ended waits for its words a little longer.
-            decide_ms += barge_in.WORDS_GRACE_MS
-        return utterance.onset_ns + decide_ms * MS
-
-    def _stop(self, utterance: _Utterance, reason: Literal["speech", "words"]) -> None:
-        utterance.stopped, utterance.paused = True, False
-        self._out.append(do.StopPlayout(utterance.number, utterance.onset_ns, reason))
-
-    def _give_back(self, utterance: _Utterance, reason: str) -> None:
-        if utterance.paused:
-            utterance.paused, utterance.resumed = False, True
-            self._out.append(do.ResumePlayout(reason))
-
     # ---- ends
 
-    def _speculate(self, utterance: _Utterance) -> None:
+    def _speculate(self, utterance: Utterance) -> None:
         text = utterance.text
         if not text or utterance.speculated == text or is_open(text):
             return
-        if self._contests(utterance):
+        if self._floor.contested_by(utterance):
             return
         if utterance.probability is not None and utterance.probability <= self.settings.incomplete_probability:
             return
@@ -371,10 +293,10 @@ class TurnTaker:
         self._utterance = None
         self._speech.reset()
         answered = isinstance(last, do.EndTurn | do.UnclearTurn)
-        self._silence = _Silence(
-            since_ns=at_ns if self._agent == "idle" else None, asked=0 if answered else self._silence.asked
+        self._silence = Silence(
+            since_ns=at_ns if self._floor.agent_idle else None, asked=0 if answered else self._silence.asked
         )
 
-    def _match(self, number: int) -> _Utterance | None:
+    def _match(self, number: int) -> Utterance | None:
         utterance = self._utterance
         return utterance if utterance is not None and utterance.number == number else None

@@ -1,0 +1,294 @@
+"""Whole turns through the turn-taker, in virtual time."""
+
+import pytest
+
+from services.common.settings import TurnSettings
+from services.orchestrator.turns import decisions as do
+from services.orchestrator.turns import signals as on
+from tests.orchestrator.turn_world import MS, World
+
+
+def test_a_complete_sentence_ends_300_ms_after_its_last_voiced_frame() -> None:
+    world = World()
+    world.speech(960)
+    end_ms = world.now_ms
+    world.silence(210)
+    world.predict(0.95)
+    world.text("I want to book a flight.")
+    world.silence(200)
+    [turn] = world.made(do.EndTurn)
+    assert turn == do.EndTurn(1, "I want to book a flight.", end_ms * MS, (end_ms + 300) * MS, "complete")
+    assert world.when(do.EndTurn) == end_ms + 300
+
+
+def test_the_dip_is_seen_after_200_ms_without_waiting_for_the_next_frame() -> None:
+    world = World()
+    world.speech(960)
+    end_ms = world.now_ms
+    world.silence(250)
+    assert world.when(do.PauseSpeech) == end_ms + 200
+
+
+@pytest.mark.parametrize(
+    ("probability", "text", "wait_ms"),
+    [
+        (0.9, "I would like to", 700),
+        (0.5, "I need a taxi.", 500),
+        (0.5, "I need a taxi and", 1500),
+        (0.1, "I need a taxi", 1500),
+        (0.1, "I need a taxi.", 1100),
+        (0.1, "Yes.", 300),
+        (None, "I need a taxi.", 700),
+    ],
+)
+def test_the_wait_is_graded_by_audio_and_text(probability: float | None, text: str, wait_ms: int) -> None:
+    world = World()
+    world.speech(640)
+    end_ms = world.now_ms
+    world.silence(210)
+    if probability is not None:
+        world.predict(probability)
+    world.text(text)
+    world.silence(1800)
+    assert world.when(do.EndTurn) == end_ms + wait_ms
+
+
+def test_a_pause_inside_a_turn_voids_the_first_text_and_asks_again() -> None:
+    world = World()
+    world.speech(640)
+    world.silence(210)
+    world.predict(0.1)
+    world.text("I want to")
+    world.silence(300)
+    world.speech(640)
+    world.silence(210)
+    world.predict(0.9)
+    world.text("I want to fly to Rome.")
+    world.silence(400)
+    assert [turn.text for turn in world.made(do.EndTurn)] == ["I want to fly to Rome."]
+    assert len(world.made(do.PauseSpeech)) == 2
+    assert len(world.made(do.ResumeSpeech)) == 1
+
+
+def test_a_click_is_not_speech() -> None:
+    world = World()
+    world.speech(32)
+    world.silence(500)
+    assert world.log == []
+
+
+def test_a_text_that_comes_after_the_wait_ends_the_turn_at_once_and_does_not_count_as_endpointing() -> None:
+    world = World()
+    world.speech(640)
+    end_ms = world.now_ms
+    world.silence(210)
+    world.predict(0.9)
+    world.silence(600)
+    world.text("Where is my parcel?")
+    [turn] = world.made(do.EndTurn)
+    assert turn.decided_ns == (end_ms + 300) * MS
+    assert world.when(do.EndTurn) > end_ms + 800
+
+
+def test_a_missing_text_is_asked_for_again_then_late_then_lost() -> None:
+    world = World()
+    world.speech(640)
+    end_ms = world.now_ms
+    world.silence(210)
+    world.wait(20_000)
+    assert world.when(do.FinalLate) == world.when(do.Finalize) == end_ms + 3000
+    assert world.when(do.FailTurn) == end_ms + 11_000
+    assert not world.taker.utterance_open
+
+
+def test_a_late_text_is_still_answered() -> None:
+    world = World()
+    world.speech(640)
+    world.silence(210)
+    world.wait(5_000)
+    world.agent("speaking")  # the apology
+    world.text("Okay.", provisional=False)
+    assert [turn.text for turn in world.made(do.EndTurn)] == ["Okay."]
+
+
+def test_long_speech_without_words_is_asked_about_and_short_is_not() -> None:
+    world = World()
+    world.speech(1600)
+    world.silence(210)
+    world.text("")
+    world.silence(900)
+    assert len(world.made(do.UnclearTurn)) == 1
+    world.speech(200)
+    world.silence(210)
+    world.text("")
+    world.silence(900)
+    assert len(world.made(do.UnclearTurn)) == 1
+    assert [discard.reason for discard in world.made(do.Discard)] == ["no words"]
+
+
+def test_speculation_begins_with_the_first_text_and_is_dropped_when_speech_goes_on() -> None:
+    world = World()
+    world.speech(640)
+    world.silence(210)
+    world.predict(0.9)
+    world.text("Book a flight.")
+    assert world.made(do.Speculate) == [do.Speculate(1, "Book a flight.")]
+    world.speech(320)
+    assert len(world.made(do.DropSpeculation)) == 1
+
+
+@pytest.mark.parametrize(("probability", "text"), [(0.1, "Book a flight."), (0.9, "Book a flight to"), (0.9, "")])
+def test_nothing_is_prepared_for_a_turn_that_goes_on(probability: float, text: str) -> None:
+    world = World()
+    world.speech(640)
+    world.silence(210)
+    world.predict(probability)
+    world.text(text)
+    assert not world.made(do.Speculate)
+
+
+def test_without_frames_time_alone_ends_the_turn() -> None:
+    world = World()
+    world.speech(640)
+    last_ms = world.now_ms
+    world.wait(400)
+    assert world.when(do.PauseSpeech) == last_ms + 200 + 150
+    world.text("Hello.")
+    assert world.made(do.EndTurn)
+
+
+def test_an_utterance_without_end_is_cut_after_28_s() -> None:
+    world = World()
+    world.speech(29_000)
+    world.text("and so on and so on")
+    assert len(world.made(do.EndTurn)) == 1
+
+
+# ---- barge-in
+
+
+def test_speech_over_the_agent_pauses_it_and_then_takes_the_floor() -> None:
+    world = World()
+    world.agent("speaking")
+    onset_ms = world.now_ms
+    world.speech(1000)
+    assert world.when(do.PausePlayout) <= onset_ms + 128
+    assert world.when(do.StopPlayout) <= onset_ms + 512
+    world.agent("idle")
+    world.silence(210)
+    world.predict(0.9)
+    world.text("No, the other one.")
+    world.silence(300)
+    assert [turn.text for turn in world.made(do.EndTurn)] == ["No, the other one."]
+
+
+def test_a_cough_gives_the_floor_back_within_500_ms() -> None:
+    world = World()
+    world.agent("speaking")
+    onset_ms = world.now_ms
+    world.speech(192)
+    world.silence(600)
+    assert world.when(do.ResumePlayout) <= onset_ms + 520
+    assert not world.made(do.StopPlayout)
+
+
+@pytest.mark.parametrize("text", ["Mm-hmm.", "Okay.", "I see.", "Uh-huh, right."])
+def test_a_backchannel_is_no_interruption(text: str) -> None:
+    world = World()
+    world.agent("speaking")
+    world.speech(400)
+    world.silence(210)
+    world.text(text)
+    assert world.made(do.ResumePlayout) == [do.ResumePlayout("backchannel")]
+    assert world.made(do.Discard) == [do.Discard(1, "backchannel")]
+    assert not world.made(do.StopPlayout, do.EndTurn)
+
+
+def test_a_backchannel_while_the_agent_is_silent_is_an_answer() -> None:
+    world = World()
+    world.speech(400)
+    world.silence(210)
+    world.predict(0.9)
+    world.text("Okay.")
+    world.silence(200)
+    assert [turn.text for turn in world.made(do.EndTurn)] == ["Okay."]
+
+
+def test_a_short_word_that_means_something_stops_the_agent_even_after_it_went_on() -> None:
+    world = World()
+    world.agent("speaking")
+    world.speech(192)
+    world.silence(400)
+    assert world.made(do.ResumePlayout)
+    world.text("Stop.")
+    assert world.made(do.StopPlayout) == [do.StopPlayout(1, world.made(do.StartSpeech)[0].onset_ns, "words")]
+
+
+def test_two_words_of_a_partial_are_enough_to_stop() -> None:
+    world = World()
+    world.agent("speaking")
+    world.speech(200)
+    world.feed(on.PartialText(world.now_ms * MS, 1, "no wait"))
+    assert world.made(do.StopPlayout)
+
+
+def test_speech_before_the_reply_is_heard_holds_the_reply() -> None:
+    world = World()
+    world.agent("pending")
+    world.speech(200)
+    assert world.made(do.PausePlayout)
+
+
+# ---- silence, hold
+
+
+def test_silence_is_asked_about_twice_and_then_given_up() -> None:
+    world = World()
+    world.agent("speaking")
+    world.agent("idle")
+    for phase in range(2):
+        world.wait(12_000)
+        assert [again.number for again in world.made(do.Reprompt)] == list(range(1, phase + 2))
+        world.agent("speaking")
+        world.agent("idle")
+    world.wait(12_000)
+    assert world.made(do.GiveUp)
+    world.wait(60_000)
+    assert len(world.made(do.GiveUp)) == 1
+
+
+def test_a_key_counts_as_presence() -> None:
+    world = World()
+    world.agent("speaking")
+    world.agent("idle")
+    world.wait(11_000)
+    world.feed(on.KeyPressed(world.now_ms * MS))
+    world.wait(11_000)
+    assert not world.made(do.Reprompt)
+
+
+def test_nothing_is_decided_while_held() -> None:
+    world = World()
+    world.agent("speaking")
+    world.agent("idle")
+    world.speech(400)
+    world.feed(on.HoldChanged(world.now_ms * MS, True))
+    assert world.made(do.Discard) == [do.Discard(1, "held")]
+    before = len(world.log)
+    world.speech(2000)
+    world.wait(60_000)
+    assert len(world.log) == before
+    world.feed(on.HoldChanged(world.now_ms * MS, False))
+    world.speech(400)
+    assert len(world.made(do.StartSpeech)) == 2
+
+
+def test_settings_can_be_slower_for_callers_who_think() -> None:
+    world = World(TurnSettings(endpoint_complete_ms=1000))
+    world.speech(640)
+    end_ms = world.now_ms
+    world.silence(210)
+    world.predict(0.99)
+    world.text("I want to book a flight.")
+    world.silence(1200)
+    assert world.when(do.EndTurn) == end_ms + 1000
