@@ -1,8 +1,8 @@
 """One model run for every call that has a frame: frames of all client streams meet here.
 
-While the model runs (in a thread of its own, so that the event loop stays free), frames that arrive wait; the next
-run takes one frame of every waiting call. Frames of one call run in order, one per run, so a client that sends many
-frames of one call at once delays no other.
+While the model runs (a large batch in a thread of its own, so that the event loop stays free), frames that arrive
+wait; the next run takes one frame of every waiting call. Frames of one call run in order, one per run, so a client
+that sends many frames of one call at once delays no other.
 """
 
 import asyncio
@@ -35,6 +35,8 @@ class SpeechEngine(Protocol):
 
     name: str
     version: str
+    # Batches up to this size take less time than handing them to a thread and back.
+    inline_frames: int
 
     def infer(self, audio: Floats, state: Floats) -> tuple[Floats, Floats]:
         """[B, 576] in −1…1 and [2, B, 128] → probability of speech [B] and the new state."""
@@ -110,7 +112,6 @@ class Batcher:
         return outcome
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await self._work.wait()
             # Messages of other streams that are already on this loop's list of ready work join the same run.
@@ -122,7 +123,7 @@ class Batcher:
             jobs = [job for _, _, job in taken]
             audio, state = self._calls.gather(jobs)
             start_ns = self._clock.now_ns()
-            run = loop.run_in_executor(self._thread, self._engine.infer, audio, state)
+            run = self._infer(audio, state)
             await asyncio.wait({run})
             error = run.exception()
             if error is not None:
@@ -131,6 +132,17 @@ class Batcher:
             probabilities, new_state = run.result()
             self._calls.scatter(jobs, audio, new_state)
             self._settle(taken, probabilities, start_ns)
+
+    def _infer(self, audio: Floats, state: Floats) -> asyncio.Future[tuple[Floats, Floats]]:
+        """One run of the model as a future, so that its failure is a value too."""
+        loop = asyncio.get_running_loop()
+        if len(audio) > self._engine.inline_frames:
+            return loop.run_in_executor(self._thread, self._engine.infer, audio, state)
+
+        async def here() -> tuple[Floats, Floats]:
+            return self._engine.infer(audio, state)
+
+        return loop.create_task(here())
 
     def _settle(self, taken: list[tuple[_Ticket, int, Job]], probabilities: Floats, start_ns: int) -> None:
         compute_ms = (self._clock.now_ns() - start_ns) / 1e6

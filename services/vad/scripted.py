@@ -15,6 +15,7 @@ class ScriptedSpeech:
 
     name = "scripted"
     version = __version__
+    inline_frames = 1000
 
     def infer(self, audio: Floats, state: Floats) -> tuple[Floats, Floats]:
         """[B, 576] → probability [B]; the state is handed back as it came."""

@@ -16,15 +16,17 @@ from services.vad.calls import FRAME_BYTES, Calls
 class Counting:
     """Returns 1, 2, 3… per call (kept in its state) and notes the batch sizes; can be held and made to fail."""
 
-    name, version = "counting", "1"
+    name, version, inline_frames = "counting", "1", 0
 
     def __init__(self):
         self.batches = []
         self.gate = threading.Event()
         self.gate.set()
         self.fail = False
+        self.threads = set()
 
     def infer(self, audio, state):
+        self.threads.add(threading.get_ident())
         self.gate.wait(5)
         if self.fail:
             raise ValueError("broken")
@@ -98,6 +100,18 @@ async def test_a_cancelled_client_leaves_nothing_waiting(lab):
     lab.engine.gate.set()
     assert await lab.send(2, ("b", 0)) == [1]
     assert len(lab.engine.batches) <= 2
+
+
+async def test_a_small_batch_runs_on_the_event_loop_with_the_same_result_and_the_same_failure(lab):
+    lab.engine.inline_frames = 2
+    lab.engine.threads.clear()
+    assert await lab.send(1, ("a", 0), ("b", 0)) == [1, 1]
+    assert lab.engine.threads == {threading.get_ident()}
+    assert await lab.send(1, ("a", 1), ("b", 1), ("c", 0)) == [2, 2, 1]
+    assert len(lab.engine.threads) == 2
+    lab.engine.fail = True
+    with pytest.raises(TrunklineError, match="ValueError"):
+        await lab.send(1, ("a", 2))
 
 
 async def test_a_model_that_fails_ends_its_messages_with_a_typed_error_and_the_next_is_served(lab):
