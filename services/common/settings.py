@@ -133,6 +133,8 @@ class LlmSettings(ServiceSettings):
     max_tokens: Positive = 120
     temperature: float = 0.3
     max_queue: Positive = 32
+    # llama.cpp only: memory for the prompts of calls that are not in a slot (12 kB a token for the default model).
+    prompt_cache_mb: Positive = 256
     # vLLM only.
     gpu_memory_utilization: float = 0.85
     tensor_parallel_size: Positive = 1

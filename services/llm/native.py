@@ -6,6 +6,7 @@ key; this class uses it for the tokenizer and the model's properties only, on a 
 """
 
 import json
+import os
 import secrets
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -18,6 +19,11 @@ from services.common.settings import LlmSettings
 HTTP_TIMEOUT_S: Final = 10.0
 # The library prints prompts when asked for more; below 0 it prints nothing at all.
 QUIET: Final = -1
+# Threads meet hundreds of times a token. Spinning for each other is 1.3 to 1.6 times as fast on an idle machine, but
+# where anything else wants a core (speech recognition, synthesis) it is 4 to 100 times as slow: measured, both.
+WAIT_POLICY: Final = "passive"
+# Least stretch of tokens worth moving in the cache when text before it was dropped (the oldest turns).
+REUSE_TOKENS: Final = 16
 Chunk = Mapping[str, Any]
 
 
@@ -25,6 +31,8 @@ class NativeServer:
     """A loaded model. Every method blocks: call them from a worker thread."""
 
     def __init__(self, weights: Path, settings: LlmSettings) -> None:
+        # Read by libgomp when it is loaded, so before the import. An operator's own value wins.
+        os.environ.setdefault("OMP_WAIT_POLICY", WAIT_POLICY)
         import xllamacpp
 
         self.version: str = xllamacpp.__version__
@@ -75,6 +83,8 @@ def _params(xllamacpp: Any, weights: Path, settings: LlmSettings, key: str) -> A
     params.n_ctx = settings.context_tokens * settings.slots
     params.cpuparams.n_threads = settings.threads
     params.cpuparams_batch.n_threads = settings.threads
+    params.n_cache_reuse = REUSE_TOKENS
+    params.cache_ram_mib = settings.prompt_cache_mb
     params.verbosity = QUIET
     params.hostnames = ["127.0.0.1"]
     params.api_keys = [key]

@@ -69,17 +69,5 @@ class ChatTemplate:
             ) from error
 
 
-def shared_chars(one: str, other: str) -> int:
-    """Length of the common beginning of two texts."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one.startswith(other[:middle]):
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
 def _refuse(reason: str) -> NoReturn:
     raise TemplateError(reason)

@@ -5,7 +5,6 @@ each is a request of its own that leaves its tokens in the slot's cache, and an 
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,12 +27,11 @@ from services.llm.engine import (
     Warmed,
 )
 from services.llm.native import Chunk, NativeServer
-from services.llm.template import ChatTemplate, shared_chars
+from services.llm.residency import Residency
+from services.llm.template import ChatTemplate
 
 # About 64 tokens: half a second of prefill on two slow cores.
 STEP_CHARS: Final = 256
-# Prompts whose tokens the slots may still hold.
-REMEMBERED: Final = 8
 _PROBE = (
     Message(Role.SYSTEM, "Be brief."),
     Message(Role.USER, "Hello, it's me."),
@@ -62,7 +60,7 @@ class XllamacppEngine:
         self._native: NativeServer | None = None
         self._template = ChatTemplate("")
         self._runs: dict[str, _Run] = {}
-        self._recent: deque[str] = deque(maxlen=REMEMBERED)
+        self._residency = Residency()
 
     @property
     def context_tokens(self) -> int:
@@ -115,7 +113,8 @@ class XllamacppEngine:
         finally:
             run.aborted = True
             del self._runs[request.request_id]
-            self._recent.append(prompt + "".join(text))
+            if started is not None:
+                self._residency.remember(prompt + "".join(text))
 
     def abort(self, request_id: str) -> None:
         """Seen after the token in work, or between two prefill steps."""
@@ -131,10 +130,10 @@ class XllamacppEngine:
             if run.aborted:
                 return first or Warmed(0, 0)
             last = await self._prefill_step(run, prefix)
+            self._residency.remember(prefix)
             return Warmed(last.prompt_tokens, first.cached_tokens if first else last.cached_tokens)
         finally:
             del self._runs[request_id]
-            self._recent.append(prefix)
 
     async def count_tokens(self, messages: Sequence[Message], limit: int) -> int:
         """A token is at least a byte, so most prompts need no tokenizer."""
@@ -166,13 +165,13 @@ class XllamacppEngine:
 
     async def _prefill(self, run: _Run, prompt: str) -> Warmed | None:
         """All of a long uncached prompt but its last step; None when there was nothing to do ahead."""
-        known = max((shared_chars(prompt, seen) for seen in self._recent), default=0)
+        known = self._residency.known_chars(prompt)
         first: Warmed | None = None
         for end in range(known + STEP_CHARS, len(prompt) - STEP_CHARS // 2, STEP_CHARS):
             if run.aborted:
                 break
             step = await self._prefill_step(run, prompt[:end])
-            self._recent.append(prompt[:end])
+            self._residency.remember(prompt[:end])
             first = first or step
         return first
 
@@ -217,7 +216,8 @@ class XllamacppEngine:
         if request.seed is not None:
             body["seed"] = request.seed % 2**32
         if request.schema is not None:
-            body["json_schema"] = dict(request.schema)
+            # Compact JSON: with free white space a small model writes blanks until its limit (seen at 0.5B).
+            body["json_schema"] = {**request.schema, "x-guidance": {"whitespace_flexible": False}}
         return body
 
     async def _check_template(self, native: NativeServer) -> None:

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from services.common.errors import InvalidInputError
 from services.llm.engine import Message, Role
-from services.llm.template import ChatTemplate, shared_chars
+from services.llm.residency import shared_chars
+from services.llm.template import ChatTemplate
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
@@ -100,10 +101,3 @@ def test_cleaning_leaves_plain_speech_alone_and_is_final(text: str) -> None:
 def test_a_template_that_refuses_the_roles_is_the_callers_error_and_names_them() -> None:
     with pytest.raises(InvalidInputError, match=r"messages.*system, user"):
         ChatTemplate(STRICT).prompt([SYSTEM, user("Hi")])
-
-
-@given(st.text(alphabet="ab"), st.text(alphabet="ab"))
-def test_shared_chars_is_the_length_of_the_common_beginning(one: str, other: str) -> None:
-    length = shared_chars(one, other)
-    assert one[:length] == other[:length]
-    assert length in (len(one), len(other)) or one[length] != other[length]

@@ -92,6 +92,26 @@ async def test_a_reply_cut_to_what_was_heard_keeps_the_cache_up_to_the_cut(stub:
     assert second.started.cached_tokens >= first.started.prompt_tokens + len(words) // 2 - 2
 
 
+async def test_dropping_the_oldest_turns_moves_the_cache_instead_of_computing_it_again(
+    stub: rpc.LlmServiceStub,
+) -> None:
+    turns = [
+        text for n in range(5) for text in (f"I am caller {n}, item {n * 7}?", f"Item {n * 7} is noted for caller {n}.")
+    ]
+    await hear(stub, request(*turns, "Which items?", temperature=0.0, max_tokens=4))
+    heard = await hear(stub, request(*turns[4:], "And the last one?", temperature=0.0, max_tokens=4))
+    assert heard.started.prompt_tokens - heard.started.cached_tokens <= 20
+
+
+async def test_another_call_in_between_does_not_cost_a_call_its_cache(stub: rpc.LlmServiceStub) -> None:
+    said = ("Do you sell bread? " * 6, "Yes.", "And butter?")
+    first = await hear(stub, request(*said, call_id="a", max_tokens=2))
+    other = pb.GenerateRequest(call_id="b", messages=messages("Ahoy! " * 20, system="You are a pirate."), max_tokens=2)
+    await hear(stub, other)
+    again = await hear(stub, request(*said, call_id="a", max_tokens=2))
+    assert again.started.cached_tokens >= first.started.prompt_tokens - 1
+
+
 async def test_warming_moves_the_prefill_out_of_the_next_turn(stub: rpc.LlmServiceStub) -> None:
     fresh = "Each shop opens at nine. " * 12
     words = "What time do you open tomorrow in the morning"
