@@ -1,6 +1,7 @@
 """The embedded server through its bad days: killed in mid-write, stale files, a second owner, a long path."""
 
 import asyncio
+import functools
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from services.common.errors import UnavailableError
 from services.common.settings import load_settings
 from services.orchestrator.store import open_store
 from services.orchestrator.store.embedded import EmbeddedPostgres
-from services.orchestrator.store.launch import running_postmaster
+from services.orchestrator.store.launch import choose_launch, running_postmaster
 from tests.store.examples import create, digit
 
 CLOCK = SystemClock()
@@ -112,6 +113,17 @@ async def test_a_data_directory_too_long_for_a_socket_gets_a_short_one(tmp_path)
     assert await connection.fetchval("SELECT 1") == 1
     await connection.close()
     await embedded.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root must become somebody else")
+async def test_where_root_may_not_use_namespaces_the_server_runs_as_nobody_and_the_data_can_go_back(used):
+    for namespaces, owner in ((False, "nobody"), (True, "root")):
+        embedded = EmbeddedPostgres(used, CLOCK, functools.partial(choose_launch, namespaces=namespaces))
+        connection = await asyncpg.connect(await embedded.start())
+        assert await connection.fetchval("SELECT 1") == 1
+        await connection.close()
+        assert (used / "postgres" / "data").owner() == owner
+        await embedded.stop()
 
 
 async def test_data_of_another_major_version_is_refused_with_what_to_do(tmp_path):

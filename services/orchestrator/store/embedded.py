@@ -11,6 +11,7 @@ import hashlib
 import os
 import signal
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -48,11 +49,12 @@ _OPTIONS = {
 class EmbeddedPostgres:
     """One server per data directory and per machine, guarded by a lock file."""
 
-    def __init__(self, data_dir: Path, clock: Clock) -> None:
+    def __init__(self, data_dir: Path, clock: Clock, choose: Callable[[Path], Launch] = choose_launch) -> None:
         self._root = data_dir.expanduser().resolve() / "postgres"
         self._data = self._root / "data"
         self._log = self._root / "server.log"
         self._clock = clock
+        self._choose = choose
         self._launch: Launch | None = None
         self._lock: IO[bytes] | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -89,7 +91,7 @@ class EmbeddedPostgres:
         return self.dsn
 
     async def _start(self) -> None:
-        self._launch = await asyncio.to_thread(choose_launch, self._root)
+        self._launch = await asyncio.to_thread(self._choose, self._root)
         if not (self._data / "PG_VERSION").exists():
             await self._initdb()
         self._check_version()

@@ -84,20 +84,23 @@ class Launch:
         self.own(path)
 
 
-def choose_launch(root: Path) -> Launch:
-    """As we are, unless we are root; then a user namespace, else `nobody` with ways in to what it must read."""
+def choose_launch(root: Path, *, namespaces: bool | None = None) -> Launch:
+    """As we are, unless we are root; then a user namespace, else `nobody` with ways in to what it must read.
+
+    `namespaces` says whether the kernel allows user namespaces; None: find out.
+    """
     if os.geteuid() != 0:
         return Launch()
-    if _has_user_namespaces():
+    if _has_user_namespaces() if namespaces is None else namespaces:
         launch = Launch(prefix=("unshare", "--user", "--"))
     else:
         launch = Launch(user=FALLBACK_USER)
         open_way(root)
         open_way(postgres_bin().directory)
-    if root.exists() and (root / "data").exists() and (root / "data").stat().st_uid != _uid(launch):
+    # The directory may have been used the other way before.
+    os.chown(root, _uid(launch), -1)
+    if (root / "data").exists() and (root / "data").stat().st_uid != _uid(launch):
         launch.own(root / "data")
-    if launch.user is not None:
-        os.chown(root, _uid(launch), -1)
     return launch
 
 
