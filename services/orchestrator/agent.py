@@ -9,8 +9,6 @@ Speeches queue up (an apology, then the reply it was for); the turn-taker is tol
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 from services.common.clock import sleep_s
 from services.common.errors import OverloadedError, TrunklineError
@@ -24,27 +22,8 @@ from services.orchestrator.media.mouth import Mouth
 from services.orchestrator.media.playout import Utterance
 from services.orchestrator.replies import Making, ReplyMaker
 from services.orchestrator.reply import ReplyFailedError
+from services.orchestrator.speeches import NOT_REMEMBERED, Kind, Speech, SpeechLog
 from services.orchestrator.turns import signals as on
-
-Kind = Literal["reply", "greeting", "reprompt", "clarification", "apology", "goodbye", "filler"]
-# Not part of the conversation the model continues.
-_NOT_REMEMBERED: frozenset[Kind] = frozenset(("apology", "filler"))
-
-
-@dataclass(slots=True)
-class Speech:
-    """One thing the agent says."""
-
-    turn: int
-    kind: Kind
-    utterance: Utterance
-    making: Making | None = None
-    # Nothing can interrupt it, and the call ends after it.
-    last: bool = False
-    then: Callable[[], None] | None = None
-    committed_ns: int = 0
-    text_logged: int = 0
-    measured: bool = False
 
 
 class Agent:
@@ -69,8 +48,7 @@ class Agent:
         self._phase: on.AgentPhase = "idle"
         self._turn = 0
         self._retries = 0
-        # End of the caller's turn that is not answered yet.
-        self._unanswered_ns: int | None = None
+        self._log = SpeechLog(ctx)
         self._stopped_ns = 0
         self._contest_onset_ns = 0
         self._warmed: object = None
@@ -89,7 +67,7 @@ class Agent:
     def ask_again(self, last_voiced_ns: int) -> None:
         """Something was said that could not be understood."""
         self._turn += 1
-        self._unanswered_ns = last_voiced_ns
+        self._log.turn_ended(last_voiced_ns)
         self._say_phrase("clarification", self._ctx.settings.agent.not_understood)
 
     def say_goodbye(self) -> None:
@@ -116,7 +94,7 @@ class Agent:
             return
         self._turn += 1
         self._retries += 1
-        self._unanswered_ns = last_voiced_ns
+        self._log.turn_ended(last_voiced_ns)
         self._history.caller_said(text)
         making = self._maker.commit(text)
         self._commit(making or self._make(), self._turn)
@@ -199,8 +177,7 @@ class Agent:
         speech = self._find(utterance)
         if speech is None:
             return
-        self._ctx.log(ev.AgentSpeechStarted(at_ns=at_ns, turn=speech.turn))
-        self._measure(speech, at_ns)
+        self._log.heard(speech, at_ns)
         self._update_phase()
 
     def on_spoken(self, utterance: Utterance, at_ns: int) -> None:
@@ -235,8 +212,7 @@ class Agent:
         self._begin(Speech(self._turn, kind, utterance, then=then, last=last))
 
     def _begin(self, speech: Speech) -> None:
-        speech.committed_ns = self._ctx.clock.now_ns()
-        self._ctx.log(ev.ReplyStarted(at_ns=speech.committed_ns, turn=speech.turn, kind=speech.kind))
+        self._log.began(speech)
         self._speeches.append(speech)
         self._update_phase()
         self._progress(speech)
@@ -257,10 +233,7 @@ class Agent:
 
     def _progress(self, speech: Speech) -> None:
         """Text or audio came: log what is known, play what may be played."""
-        text = speech.utterance.text
-        if len(text) > speech.text_logged and (speech.utterance.finished or text.rstrip()[-1:] in ".,;:!?…"):
-            speech.text_logged = len(text)
-            self._ctx.log(ev.ReplyText(at_ns=self._ctx.clock.now_ns(), turn=speech.turn, text=Personal(text, "reply")))
+        self._log.text(speech)
         self._mouth.pump()
 
     def _made(self, speech: Speech, making: Making) -> None:
@@ -300,28 +273,9 @@ class Agent:
                 self._remember(speech, now_ns, complete=False)
 
     def _remember(self, speech: Speech, at_ns: int, *, complete: bool) -> None:
-        heard = speech.utterance.text if complete else speech.utterance.heard_text()
-        self._ctx.log(
-            ev.AgentSpeechEnded(at_ns=at_ns, turn=speech.turn, heard=Personal(heard, "reply"), complete=complete)
-        )
-        if speech.kind not in _NOT_REMEMBERED:
+        heard = self._log.ended(speech, at_ns, complete=complete)
+        if speech.kind not in NOT_REMEMBERED:
             self._history.agent_was_heard(heard)
-
-    def _measure(self, speech: Speech, at_ns: int) -> None:
-        """The stages of this answer, now that its first packet has left."""
-        if speech.measured or speech.kind == "greeting":
-            return
-        speech.measured = True
-        ready_ns = speech.committed_ns
-        if speech.making is not None:
-            times = speech.making.reply.times
-            for stage, ms, ended_ns in times.stages():
-                self._ctx.measure(stage, speech.turn, ms, ended_ns)
-            ready_ns = max(ready_ns, times.first_audio)
-        if self._unanswered_ns is not None:
-            self._ctx.measure("playout", speech.turn, max(0, at_ns - ready_ns) / 1e6, at_ns)
-            self._ctx.measure("voice_to_voice", speech.turn, (at_ns - self._unanswered_ns) / 1e6, at_ns)
-            self._unanswered_ns = None
 
     def _update_phase(self) -> None:
         current = self._current

@@ -15,6 +15,7 @@ from services.orchestrator.calls import CallHandle, CallRegistry
 from services.orchestrator.clients.llm import LlmClient
 from services.orchestrator.clients.tts import TtsClient, Voice
 from services.orchestrator.clients.vad import VadClient
+from services.orchestrator.media.audio import warm as warm_audio
 from services.orchestrator.media.leg import Leg
 from services.orchestrator.media.telephony_leg import TelephonyLeg, TelephonyLine
 from services.orchestrator.media.ticker import Ticker
@@ -70,6 +71,7 @@ class Orchestrator:
     async def run(self) -> None:
         """Serve until `stop`. Raises TrunklineError when the process cannot start."""
         settings, clock = self._settings, self._clock
+        warm_audio()
         token = load_operator_token(settings.data_dir)
         about = About(settings, self._channels)
         web = await start_web(create_app(self.registry, settings, about, clock, token), settings.web)

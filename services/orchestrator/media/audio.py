@@ -37,6 +37,12 @@ def _low_pass(up: int, down: int) -> _Floats:
     return taps_out
 
 
+def warm(rates_hz: tuple[int, ...] = (8_000, 16_000, 24_000, 48_000)) -> None:
+    """Run every path once, so that the first call does not pay for imports and filter design."""
+    for rate_hz in rates_hz:
+        AudioIn(rate_hz).push(bytes(2 * rate_hz // 10), 0)
+
+
 class Resampler:
     """One stream from `rate_hz` to 16 kHz; keeps the filter's tail between chunks. `delay_ns` is its group delay."""
 
