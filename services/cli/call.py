@@ -43,7 +43,7 @@ class HeardTurn:
 
 
 async def call(request: CallRequest, launch: Launch, clock: Clock, as_json: bool) -> int:
-    """Returns 0 only if every turn was answered (an interrupted one counts by the answer to the interruption)."""
+    """Returns 0 only if the agent was heard after every turn."""
     console = Console(stderr=as_json)
     target = parse_target(request.target)
     clips = await _clips(request, launch, clock)
@@ -59,7 +59,12 @@ async def call(request: CallRequest, launch: Launch, clock: Clock, as_json: bool
         typer.echo(json.dumps(to_json(leg, turns, request.record)))
     else:
         _print(console, leg, turns, request.record, length_s)
-    return 0 if turns and all(turn.heard.outcome == "answered" for turn in turns) else EXIT_FAILED
+    return 0 if all_answered(turns) else EXIT_FAILED
+
+
+def all_answered(turns: Sequence[HeardTurn]) -> bool:
+    """The agent was heard after every turn."""
+    return bool(turns) and all(turn.heard.answer_ns is not None for turn in turns)
 
 
 async def hear_all(
@@ -109,7 +114,7 @@ def to_json(leg: CallerLeg, turns: Sequence[HeardTurn], record: Path | None) -> 
     return {
         "transport": leg.transport,
         "codec": leg.codec,
-        "answered": bool(turns) and all(turn.heard.outcome == "answered" for turn in turns),
+        "answered": all_answered(turns),
         "turns": [
             {
                 "turn": turn.heard.turn,

@@ -183,5 +183,26 @@ def bench(
     run(lambda interrupts: run_bench(request, launch, SystemClock(), interrupts, as_json), as_json=as_json)
 
 
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End after the test call.")] = False,
+    profile: Profile = None,
+    config: Config = None,
+    sets: Sets = None,
+    models: Models = "real",
+) -> None:
+    """Start the stack and let a recorded caller talk to it over SIP, with one interruption; then it is yours.
+
+    Shows both sides of the call as they are said and a table of times per stage. With --once the exit status is 0
+    only if the caller heard an answer to everything it said.
+
+    Example: `trunkline demo --once`
+    """
+    from services.cli.demo import demo as run_demo
+
+    launch = _launch(config, profile, sets, models, False)
+    run(lambda interrupts: run_demo(launch, once, SystemClock(), interrupts))
+
+
 if __name__ == "__main__":
     main()

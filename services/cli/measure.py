@@ -61,8 +61,8 @@ class TurnHeard:
     """One turn as the caller heard it. Times in CLOCK_MONOTONIC ns.
 
     `answered`: the agent spoke after the caller's end of speech. `cut_off`: it began while the caller was still
-    speaking. `talked_over`: it was speaking when the caller began and did not stop. Only `answered` has a
-    voice-to-voice; only a barge-in that stopped the agent has a stop time.
+    speaking (it may have spoken again after it: `answer_ns`). `talked_over`: it was speaking when the caller began
+    and did not stop. Only `answered` has a voice-to-voice; only a barge-in that stopped the agent has a stop time.
     """
 
     turn: int
@@ -137,15 +137,12 @@ def _hear_turn(
     stop_ns = _stopped(words, onset_ns, end_ns)
     speaking = stop_ns is not None
     free_ns = stop_ns if stop_ns is not None else onset_ns
-    outcome: Outcome = "answered"
-    answer_ns: int | None = None
+    answer_ns = next((start for start, _ in whole if end_ns <= start < until_ns), None)
+    outcome: Outcome = "answered" if answer_ns is not None else "unanswered"
     if stop_ns is not None and stop_ns >= end_ns:
-        outcome = "talked_over"
+        outcome, answer_ns = "talked_over", None
     elif any(free_ns + _STOPPED_MS * 10**6 * speaking < start < end_ns for start, _ in whole):
         outcome = "cut_off"
-    else:
-        answer_ns = next((start for start, _ in whole if end_ns <= start < until_ns), None)
-        outcome = "answered" if answer_ns is not None else "unanswered"
     stopped = stop_ns is not None and outcome != "talked_over"
     return TurnHeard(
         turn=said.turn,
@@ -154,7 +151,7 @@ def _hear_turn(
         onset_ns=onset_ns,
         end_ns=end_ns,
         answer_ns=answer_ns,
-        voice_to_voice_ms=None if answer_ns is None else (answer_ns - end_ns) / 1e6,
+        voice_to_voice_ms=(answer_ns - end_ns) / 1e6 if answer_ns is not None and outcome == "answered" else None,
         barge_in_stop_ms=max(0.0, (stop_ns - onset_ns) / 1e6) if stopped and stop_ns is not None else None,
     )
 
