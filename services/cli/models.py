@@ -76,11 +76,12 @@ def verify(
 
 
 @app.command(name="list")
-def list_models(config: Config = None, as_json: AsJson = False) -> None:
-    """Every model of the manifest and its state in models.dir."""
+def list_models(profile: Profile = "", sets: Sets = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Models of the manifest (all, or those of a profile and of sets) and their state in models.dir."""
     _, store = _open(config)
     with _guard(as_json):
-        rows = [_row(store, store.entry(name)) for name in store.entries]
+        chosen = [] if profile or sets else list(store.entries)
+        rows = [_row(store, entry) for entry in select(store, chosen, profile, sets or [])]
     if as_json:
         typer.echo(json.dumps({"dir": str(store.dir), "models": rows}))
         return

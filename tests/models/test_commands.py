@@ -25,6 +25,13 @@ def test_list_shows_every_model_and_that_it_is_missing(run):
     assert "whisper-tiny.en" in run("list").stdout
 
 
+def test_list_can_be_narrowed_to_a_profile(run):
+    listed = json.loads(run("list", "--profile", "nvidia", "--json").stdout)
+    names = {row["model"] for row in listed["models"]}
+    assert {"whisper-large-v3-turbo", "qwen3-8b-instruct", "silero-vad-v6"} <= names
+    assert "whisper-tiny.en" not in names
+
+
 def test_verify_fails_for_missing_files_and_says_how_to_get_them(run):
     shown = run("verify", "silero-vad-v6")
     assert shown.exit_code == 1

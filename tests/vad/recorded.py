@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soxr
 
 from services.common.errors import MissingModelError
 from services.common.models import ModelStore
@@ -42,3 +43,13 @@ def frames(call_id: str, samples: np.ndarray, first_seq: int = 0) -> list[vad_pb
         vad_pb2.Frame(call_id=call_id, seq=first_seq + i, pcm=samples[i * FRAME : (i + 1) * FRAME].tobytes())
         for i in range(count)
     ]
+
+
+def over_g711(samples: np.ndarray) -> np.ndarray:
+    """What is left of 16 kHz audio after a µ-law leg: 8 kHz and back, 8 bits a sample (ITU-T G.711, µ = 255)."""
+    narrow = soxr.resample(samples.astype(np.float32) / 32768, RATE_HZ, 8_000)
+    squeezed = np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log(256)
+    coarse = np.round(squeezed * 127) / 127
+    line = np.sign(coarse) * np.expm1(np.abs(coarse) * np.log(256)) / 255
+    wide = soxr.resample(line.astype(np.float32), 8_000, RATE_HZ)
+    return np.clip(wide * 32768, -32768, 32767).astype("<i2")

@@ -13,7 +13,7 @@ from services.common.settings import load_settings
 from services.pb.trunkline.common.v1 import common_pb2
 from services.pb.trunkline.vad.v1 import vad_pb2, vad_pb2_grpc
 from services.vad.server import build
-from tests.vad.recorded import RATE_HZ, READINGS, frames, model_dir, reading, silence
+from tests.vad.recorded import RATE_HZ, READINGS, frames, model_dir, over_g711, reading, silence
 
 
 class Lab:
@@ -83,6 +83,15 @@ async def test_speech_is_heard_and_the_silence_around_it_is_not(real):
 
 
 @pytest.mark.models
+async def test_speech_of_a_telephone_line_is_heard_as_well(real):
+    line = over_g711(np.concatenate([silence(640), reading("0870"), silence(960)]))
+    p = np.array([probability for _, probability in (await real.probabilities(each_frame(frames("a", line))))["a"]])
+    assert p[:18].max() < 0.3
+    assert p[-15:].max() < 0.3
+    assert np.mean(p[25:-35] > 0.5) > 0.8
+
+
+@pytest.mark.models
 async def test_a_tone_hum_and_hiss_are_not_speech(real):
     t = np.arange(RATE_HZ * 2) / RATE_HZ
     noises = {
@@ -140,7 +149,7 @@ async def test_a_finished_sentence_is_more_complete_than_one_cut_in_the_middle(r
 async def test_eight_kilohertz_audio_gives_nearly_the_same_turn_probability(real):
     samples = np.concatenate([reading("0870"), silence(200)])
     wide = await real.stub.PredictTurn(vad_pb2.PredictTurnRequest(pcm=samples.tobytes(), sample_rate_hz=16_000))
-    half = samples[::2].tobytes()  # Aliased on purpose: a coarse telephone.
+    half = over_g711(samples)[::2].tobytes()
     narrow = await real.stub.PredictTurn(vad_pb2.PredictTurnRequest(pcm=half, sample_rate_hz=8_000))
     assert wide.complete_probability > 0.5
     assert narrow.complete_probability > 0.5
