@@ -9,7 +9,7 @@ from services.common.log import get_logger
 from services.common.personal import Personal
 from services.telephony.admission import TokenBucket
 from services.telephony.engine import Engine, EngineError
-from services.telephony.legs import Act, Action
+from services.telephony.leg_types import Act, Action
 from services.telephony.metrics import RATE_WAIT
 
 log = get_logger(__name__)

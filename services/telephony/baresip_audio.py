@@ -67,7 +67,7 @@ class BaresipAudio:
             self._gone(n)
 
     def counters(self) -> RingCounters:
-        """One native call for fill, flushed, silence and starved."""
+        """One native call for everything the ledger wants."""
         stats = self._stats
         if lib.bp_audio_stats_get(self._handle, stats) != 0 or stats.epoch != self._epoch:
             self._gone(-errno.ESTALE)
@@ -77,14 +77,8 @@ class BaresipAudio:
         counters.flushed = stats.tx_flushed // _SAMPLE
         counters.silence_frames = stats.tx_silence_frames
         counters.starved_frames = stats.tx_starved_frames
+        counters.rx_dropped = stats.rx_dropped + stats.rx_discarded
         return counters
-
-    def dropped_rx_bytes(self) -> int:
-        """Bytes of received audio lost to a ring nobody read."""
-        stats = self._stats
-        if lib.bp_audio_stats_get(self._handle, stats) != 0:
-            return 0
-        return int(stats.rx_dropped + stats.rx_discarded)
 
     def _gone(self, code: int) -> None:
         self._epoch = -1

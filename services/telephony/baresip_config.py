@@ -5,6 +5,7 @@ from pathlib import Path
 
 from services.common.errors import SettingsError
 from services.common.settings import SipSettings, TelephonySettings
+from services.telephony.sip_port import bracketed
 
 # Spec names of the stack: a bare name means 8 kHz. Opus is mono because opus_stereo is off (below).
 CODECS = {"opus": "opus/48000/1", "g722": "g722/16000/1", "pcmu": "pcmu", "pcma": "pcma"}
@@ -54,7 +55,7 @@ def config_text(tel: TelephonySettings, port: int) -> str:
     tls = sip.transport == "tls"
     low_ms, high_ms = tel.jitter_buffer_ms
     lines = [
-        f"sip_listen {sip.bind}:{port - 1 if tls else port}",
+        f"sip_listen {bracketed(sip.bind)}:{port - 1 if tls else port}",
         f"sip_transports {'tls' if tls else 'udp,tcp'}",
         f"sip_trans_def {sip.transport}",
         f"rtp_ports {sip.rtp_ports[0]}-{sip.rtp_ports[1]}",
@@ -78,8 +79,8 @@ def config_text(tel: TelephonySettings, port: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def account_line(sip: SipSettings, port: int) -> AccountLine:
-    """The one account of a worker: a trunk peer without registration, or one that registers."""
+def account_line(sip: SipSettings, own_address: str) -> AccountLine:
+    """The one account of a worker: a trunk peer without registration (at `own_address`), or one that registers."""
     extra = [
         # Without it the stack offers video and re-INVITEs 130 ms after the ACK.
         "video_codecs=none",
@@ -90,7 +91,7 @@ def account_line(sip: SipSettings, port: int) -> AccountLine:
         extra.append(f"mediaenc={_MEDIA_ENCRYPTION[sip.srtp]}")
     return AccountLine(
         user=sip.user,
-        domain=sip.registrar.removeprefix("sips:").removeprefix("sip:") or f"{sip.bind}:{port}",
+        domain=sip.registrar.removeprefix("sips:").removeprefix("sip:") or own_address,
         reg_interval_s=300 if sip.registrar else 0,
         codecs=tuple(CODECS[codec] for codec in sip.codecs),
         extra=tuple(extra),

@@ -10,13 +10,12 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import baresip
 from baresip import Account, Config, Event, Runtime, StackEvent, UserAgent
 from baresip._native import ffi, lib
-from baresip.errors import BaresipError, RegistrationError
+from baresip.errors import BaresipError
 
 from services.common.clock import Clock, sleep_s
 from services.common.errors import UnavailableError
@@ -26,8 +25,10 @@ from services.common.settings import TelephonySettings
 from services.telephony import baresip_config as conf
 from services.telephony import engine as e
 from services.telephony.baresip_audio import BaresipAudio
+from services.telephony.baresip_events import DIGITS, NativeCall, incoming_call, translate
 from services.telephony.engine_log import take_over
-from services.telephony.sip_port import free_sip_port
+from services.telephony.registration import Registration
+from services.telephony.sip_port import WILDCARDS, advertised_host, free_sip_port
 
 log = get_logger(__name__)
 
@@ -35,21 +36,6 @@ TONE_S: Final = 0.1
 GAP_S: Final = 0.1
 HOLD_TRIES: Final = 20
 HOLD_PAUSE_S: Final = 0.05
-_DIGITS: Final = frozenset("0123456789*#ABCD")
-
-
-@dataclass(slots=True)
-class _Call:
-    """What the adapter remembers of one native call."""
-
-    handle: int
-    # False while dial() has not returned: events wait in `held`.
-    claimed: bool
-    held: list[e.EngineEvent] = field(default_factory=list)
-    offers: int = 0
-    pressed: tuple[str, int] | None = None
-    refer_to: str = ""
-    dtmf: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class BaresipEngine:
@@ -66,10 +52,9 @@ class BaresipEngine:
         self._port = settings.sip.port
         self._runtime: Any = None
         self._ua: Any = None
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, NativeCall] = {}
         self._emit: Callable[[e.EngineEvent], None] = lambda _event: None
-        self._registering: asyncio.Task[None] | None = None
-        self._registered = False
+        self._registration: Registration | None = None
 
     # ---- life ----
 
@@ -81,7 +66,7 @@ class BaresipEngine:
     @property
     def sip_uri(self) -> str:
         """Where this worker is called."""
-        return f"sip:{self._sip.user}@{self._sip.bind}:{self._port};transport={self._sip.transport}"
+        return f"sip:{self._sip.user}@{advertised_host(self._sip.bind)}:{self._port};transport={self._sip.transport}"
 
     def facts(self) -> dict[str, str]:
         """For Describe."""
@@ -94,7 +79,7 @@ class BaresipEngine:
             if self._settings.jitter_buffer == "off"
             else f"{self._settings.jitter_buffer} {low}-{high} ms",
             "rtp_ports": f"{self._sip.rtp_ports[0]}-{self._sip.rtp_ports[1]}",
-            "registered": ("yes" if self._registered else "no") if self._sip.registrar else "not asked",
+            "registered": "not asked" if self._registration is None else "yes" if self._registration.stands else "no",
         }
 
     async def start(self, on_event: Callable[[e.EngineEvent], None]) -> None:
@@ -102,11 +87,11 @@ class BaresipEngine:
         take_over()
         self._emit = on_event
         self._port = free_sip_port(self._sip.bind, self._sip.port, tls=self._sip.transport == "tls")
-        account = conf.account_line(self._sip, self._port)
+        account = conf.account_line(self._sip, f"{advertised_host(self._sip.bind)}:{self._port}")
         runtime = Runtime(native_log_level="warning")
         runtime.on_dead = lambda: on_event(e.EngineDead())
         config = Config(
-            net_interface=None if self._sip.bind in ("0.0.0.0", "::") else self._sip.bind,
+            net_interface=None if self._sip.bind in WILDCARDS else self._sip.bind,
             # To is asked for as a header: the stack's own event names only the caller.
             expose_headers=("To", *self._sip.expose_headers),
             native_log_level="warning",
@@ -137,34 +122,18 @@ class BaresipEngine:
                 remedy="Check telephony.sip: bind must be an address of this machine and the port free.",
             ) from error
         if self._sip.registrar:
-            self._registering = asyncio.create_task(self._register())
+            self._registration = Registration(self._ua, self._clock)
 
     async def close(self) -> None:
         """Hang up what is left (the stack sends BYE) and stop."""
-        if self._registering is not None:
-            self._registering.cancel()
-            await asyncio.wait({self._registering})
-        if self._runtime is not None:
-            try:
-                if self._registered:
-                    await self._ua.unregister(timeout=2.0)
-                await self._runtime.close()
-            except BaresipError as error:
-                log.warning("sip engine did not close cleanly", error=type(error).__name__)
-
-    async def _register(self) -> None:
-        """Register and keep trying; the stack refreshes a registration by itself."""
-        pause_s = 2.0
-        while not self._registered:
-            try:
-                await self._ua.register()
-                return
-            except RegistrationError as error:
-                log.warning("registration failed", sip_status=error.status, retry_in_s=pause_s)
-            except BaresipError as error:
-                log.warning("registration failed", error=type(error).__name__, retry_in_s=pause_s)
-            await sleep_s(self._clock, pause_s)
-            pause_s = min(60.0, pause_s * 2)
+        if self._runtime is None:
+            return
+        try:
+            if self._registration is not None:
+                await self._registration.close()
+            await self._runtime.close()
+        except BaresipError as error:
+            log.warning("sip engine did not close cleanly", error=type(error).__name__)
 
     # ---- actions ----
 
@@ -212,7 +181,7 @@ class BaresipEngine:
             raise e.EngineError("the call has ended")
         async with call.dtmf:
             for digit in digits.reveal():
-                if digit not in _DIGITS:
+                if digit not in DIGITS:
                     raise e.EngineError("not a DTMF digit")
                 await self._act(lib.BP_CMD_CALL_SEND_DIGIT, f"{handle} {digit}", "send_dtmf")
                 await sleep_s(self._clock, TONE_S)
@@ -257,7 +226,7 @@ class BaresipEngine:
     def _claim(self, payload: dict[str, Any]) -> int:
         """The new call's handle; its events are released once the caller has had the chance to note it."""
         handle = int(payload["handle"])
-        self._calls.setdefault(handle, _Call(handle, claimed=False))
+        self._calls.setdefault(handle, NativeCall(handle, claimed=False))
         asyncio.get_running_loop().call_soon(self._release, handle)
         return handle
 
@@ -292,26 +261,23 @@ class BaresipEngine:
         """On the event loop, in the order of the stack's thread."""
         kind = event.event
         if kind in (Event.REGISTER_OK, Event.REGISTER_FAIL):
-            self._registered = kind is Event.REGISTER_OK
-            log.info("registration changed", registered=self._registered)
+            if self._registration is not None:
+                self._registration.changed(kind is Event.REGISTER_OK)
             return
         if not event.call:
             return
         if kind is Event.CALL_INCOMING:
-            call = self._calls[event.call] = _Call(event.call, claimed=True)
-            self._emit(self._incoming(event))
+            self._calls[event.call] = NativeCall(event.call, claimed=True)
+            self._emit(incoming_call(event))
             return
         if kind is Event.CALL_OUTGOING:
-            self._calls[event.call] = _Call(event.call, claimed=False)
+            self._calls[event.call] = NativeCall(event.call, claimed=False)
             return
-        known = self._calls.get(event.call)
-        if known is None:
-            return
-        call = known
-        if (translated := self._translate(call, event)) is not None:
+        call = self._calls.get(event.call)
+        if call is not None and (translated := translate(call, event, self._clock.now_ns())) is not None:
             self._deliver(call, translated)
 
-    def _deliver(self, call: _Call, event: e.EngineEvent) -> None:
+    def _deliver(self, call: NativeCall, event: e.CallEvent) -> None:
         if not call.claimed:
             call.held.append(event)
             return
@@ -319,72 +285,9 @@ class BaresipEngine:
             self._calls.pop(call.handle, None)
         self._emit(event)
 
-    def _incoming(self, event: StackEvent) -> e.IncomingCall:
-        headers = {str(k): str(v) for k, v in event.headers.items()}
-        to_header = next((headers.pop(name) for name in list(headers) if name.lower() == "to"), "")
-        return e.IncomingCall(
-            event.call,
-            Personal(event.peer or "", "uri"),
-            Personal(_address(to_header), "uri"),
-            event.call_id or "",
-            {name: Personal(value, "header") for name, value in headers.items()},
-        )
-
-    def _translate(self, call: _Call, event: StackEvent) -> e.EngineEvent | None:
-        match event.event:
-            case Event.CALL_ESTABLISHED:
-                return e.CallEstablished(call.handle, event.call_id or "")
-            case Event.CALL_CLOSED:
-                return e.CallClosed(call.handle, Personal(event.text or "", "reason"), _stats(event.stats))
-            case Event.CALL_HOLD | Event.CALL_RESUME:
-                return e.RemoteHold(call.handle, event.event is Event.CALL_HOLD)
-            case Event.CALL_LOCAL_SDP if event.text == "offer":
-                call.offers += 1
-            case Event.CALL_DTMF_START if event.text:
-                call.pressed = (event.text, self._clock.now_ns())
-            case Event.CALL_DTMF_END:
-                return self._digit(call)
-            case Event.CALL_TRANSFER if event.text:
-                call.refer_to = event.text
-                return e.TransferAsked(
-                    call.handle, Personal(_address(event.text), "uri"), "replaces=" in event.text.lower()
-                )
-            case Event.CALL_TRANSFER_FAILED:
-                status, _, phrase = (event.text or "").partition(" ")
-                return e.TransferDone(call.handle, False, int(status) if status.isdigit() else 0, phrase)
-        return None
-
-    def _digit(self, call: _Call) -> e.EngineEvent | None:
-        pressed, call.pressed = call.pressed, None
-        if pressed is None or pressed[0] not in _DIGITS:
-            return None
-        held_ms = (self._clock.now_ns() - pressed[1]) // 1_000_000
-        return e.DigitReceived(call.handle, Personal(pressed[0], "digit"), int(held_ms))
-
 
 _PROBLEMS: Final = {
     "no_laddr": "no local address reaches the target",
     "replaces_unsupported": "the far end does not support Replaces",
     "table_full": "too many calls",
 }
-
-
-def _address(header: str) -> str:
-    """The URI of a From, To or Refer-To value, without name, parameters of the header and embedded headers."""
-    value = header.strip()
-    if "<" in value:
-        value = value.split("<", 1)[1].split(">", 1)[0]
-    else:
-        value = value.split(";", 1)[0]
-    return value.split("?", 1)[0].strip()
-
-
-def _stats(raw: Mapping[str, Any]) -> e.CallStats:
-    rx, tx, rtcp = raw.get("rx", {}), raw.get("tx", {}), raw.get("rtcp", {})
-    return e.CallStats(
-        rx_packets=int(rx.get("packets", 0)),
-        rx_lost=int(rtcp.get("rx_lost", 0)),
-        rx_jitter_ms=float(rtcp.get("rx_jitter_us", 0)) / 1000,
-        tx_packets=int(tx.get("packets", 0)),
-        rtt_ms=float(rtcp.get("rtt_us", 0)) / 1000,
-    )

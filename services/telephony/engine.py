@@ -98,30 +98,12 @@ class TransferDone:
 
 
 @dataclass(frozen=True, slots=True)
-class ActionFailed:
-    """An action the engine could not carry out; the call lives on."""
-
-    handle: int
-    command: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class EngineDead:
     """The stack's thread ended: no call of this process can be saved, a new process is needed."""
 
 
-EngineEvent = (
-    IncomingCall
-    | CallEstablished
-    | CallClosed
-    | DigitReceived
-    | RemoteHold
-    | TransferAsked
-    | TransferDone
-    | ActionFailed
-    | EngineDead
-)
+CallEvent = CallEstablished | CallClosed | DigitReceived | RemoteHold | TransferAsked | TransferDone
+EngineEvent = IncomingCall | CallEvent | EngineDead
 
 
 class AudioRestartedError(Exception):
@@ -148,11 +130,7 @@ class CallAudio(Protocol):
         ...
 
     def counters(self) -> RingCounters:
-        """Read the transmit ring into an object that is reused. Raises AudioRestartedError."""
-        ...
-
-    def dropped_rx_bytes(self) -> int:
-        """Received bytes the engine threw away because nobody read them, since the streams began."""
+        """Read the rings' counters into an object that is reused. Raises AudioRestartedError."""
         ...
 
 

@@ -13,13 +13,15 @@ UNDERRUN_LIMIT_MS = 200
 
 @dataclass(slots=True)
 class RingCounters:
-    """One reading of the engine's transmit ring; samples and frames count since the streams of `epoch` began."""
+    """One reading of the engine's rings; samples, frames and bytes count since the streams of `epoch` began."""
 
     epoch: int = 0
     fill: int = 0
     flushed: int = 0
     silence_frames: int = 0
     starved_frames: int = 0
+    # Bytes of received audio the engine threw away because nobody read them.
+    rx_dropped: int = 0
 
 
 @dataclass(slots=True)

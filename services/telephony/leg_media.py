@@ -8,11 +8,10 @@ new audio is kept back here, because the engine would drop it too.
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.common.clock import Clock
 from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.telephony.engine import AudioFormat, AudioRestartedError, CallAudio
 from services.telephony.ledger import FrameLedger, RingCounters
-from services.telephony.metrics import CLEAR_SECONDS, PLAY_REFUSED, TX_STARVED
+from services.telephony.metrics import CLEAR_SECONDS, PLAY_REFUSED, RX_DROPPED, TX_STARVED
 
 FRAME_MS: Final = 20
 COMMITTED_MS: Final = 60
@@ -30,7 +29,6 @@ class LegMedia:
 
     leg_id: int
     audio: CallAudio
-    clock: Clock
     fmt: AudioFormat | None = None
     # Look at the transmit ring at every poll, so that the time a packet left is known to within a poll.
     note_sends: bool = False
@@ -43,6 +41,7 @@ class LegMedia:
     _flush_ns: int = 0
     _silence_at_flush: int = 0
     _starved_seen: int = 0
+    _dropped_seen: int = 0
     _sent_seen: int = 0
     _sent_ns: int = 0
 
@@ -62,6 +61,8 @@ class LegMedia:
         self.fmt = fmt
         self._frame_bytes = fmt.rx_rate_hz * FRAME_MS // 1000 * 2
         self._carry = b""
+        self._dropped_seen = ring.rx_dropped
+        self._starved_seen = self.ledger.starved
         return fmt
 
     @property
@@ -89,6 +90,9 @@ class LegMedia:
             return 0
         ring = self.audio.counters()
         self.ledger.observe(ring)
+        if ring.rx_dropped > self._dropped_seen:
+            RX_DROPPED.inc((ring.rx_dropped - self._dropped_seen) / self._frame_bytes * FRAME_MS)
+            self._dropped_seen = ring.rx_dropped
         if self._flush_ns:
             self._check_flush(ring, now_ns, response)
         if frames or idle:
@@ -110,21 +114,29 @@ class LegMedia:
             return f"pcm: expected frames of {frame} bytes (20 ms at {self.fmt.tx_rate_hz} Hz), got {len(pcm)} bytes"
         self.ledger.observe(self.audio.counters())
         held = sum(map(len, self._held_back))
-        room = self.ledger.room(COMMITTED_MS) * 2 - held if not self._flush_ns else frame * 3 - held
-        fits = min(len(pcm), max(0, room) // frame * frame)
-        taken = pcm if fits == len(pcm) else pcm[:fits]
-        if taken and self._flush_ns:
+        # While a clear is under way the ring counts as empty: what is in it is already given up.
+        room = frame * (COMMITTED_MS // FRAME_MS) - held if self._flush_ns else self.ledger.room(COMMITTED_MS) * 2
+        taken = pcm[: max(0, room) // frame * frame]
+        if self._flush_ns:
             self._held_back.append(taken)
-        elif taken:
-            written = self.audio.write(taken)
-            self.ledger.wrote(written // 2)
-            self._note_starved()
-            if written < len(taken):
-                fits = written
-        if fits == len(pcm):
+        elif taken and not self._write(taken):
+            return "sending is held"
+        if len(taken) == len(pcm):
             return ""
-        PLAY_REFUSED.inc((len(pcm) - fits) // frame * FRAME_MS)
-        return f"{COMMITTED_MS} ms are queued already, {(len(pcm) - fits) // frame * FRAME_MS} ms were refused"
+        refused_ms = (len(pcm) - len(taken)) // frame * FRAME_MS
+        PLAY_REFUSED.inc(refused_ms)
+        return f"{COMMITTED_MS} ms are queued already, {refused_ms} ms were refused"
+
+    def _write(self, pcm: bytes) -> int:
+        """Bytes the ring took; 0 while the call does not send."""
+        assert self.ledger is not None
+        written = self.audio.write(pcm)
+        if written:
+            self.ledger.wrote(written // 2)
+            if grown := self.ledger.starved - self._starved_seen:
+                self._starved_seen += grown
+                TX_STARVED.inc(max(0, grown) * 1000 / self.ledger.rate_hz)
+        return written
 
     def clear(self, now_ns: int) -> pb.Cleared | None:
         """Drop what is queued. The answer at once when nothing is, else through poll() when it has happened."""
@@ -194,20 +206,13 @@ class LegMedia:
         self._flush_ns = 0
         CLEAR_SECONDS.observe(waited_ns / 1e9)
         response.events.add(leg_id=self.leg_id, monotonic_ns=now_ns, cleared=self._cleared())
-        assert self.ledger is not None
         held, self._held_back = self._held_back, []
         for pcm in held:
-            self.ledger.wrote(self.audio.write(pcm) // 2)
+            self._write(pcm)
 
     def _cleared(self) -> pb.Cleared:
         assert self.ledger is not None
         return pb.Cleared(tx_samples_sent=self.ledger.sent, tx_samples_flushed=self.ledger.flushed)
-
-    def _note_starved(self) -> None:
-        assert self.ledger is not None
-        if grown := self.ledger.starved - self._starved_seen:
-            self._starved_seen = self.ledger.starved
-            TX_STARVED.inc(max(0, grown) * 1000 / self.ledger.rate_hz)
 
     def restarted(self) -> pb.Cleared | None:
         """The streams are gone. A clear that was under way is done by that: nothing old can be sent any more."""

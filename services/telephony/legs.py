@@ -8,7 +8,6 @@
 Every method returns what follows, in order. Time comes in as `now_ns`; deadlines are data.
 """
 
-import enum
 import re
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,59 +16,10 @@ from services.common.personal import Personal
 from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.telephony import engine
 from services.telephony.admission import ENGINE_REJECT_STATUS
+from services.telephony.ends import TRANSFERRED, end_of_dial, end_of_established, end_of_ringing
+from services.telephony.leg_types import Act, Action, Output, State, Timeouts
 
 DTMF: Final = re.compile(r"[0-9*#A-Da-d]{1,64}")
-_STATUS_LINE: Final = re.compile(r"^([3-6]\d\d)\b")
-# The stack's own texts for ends that carry no status line.
-_TRANSFERRED: Final = "Call transfered"
-_RTP_TIMEOUT: Final = "rtp stream error"
-
-
-class State(enum.Enum):
-    """Where a leg is in its life."""
-
-    RINGING = "ringing"
-    ANSWERING = "answering"
-    DIALING = "dialing"
-    ESTABLISHED = "established"
-    ENDED = "ended"
-
-
-class Act(enum.Enum):
-    """What the engine is asked to do."""
-
-    ANSWER = "answer"
-    REJECT = "reject"
-    HANGUP = "hangup"
-    CLEAR = "clear"
-    DTMF = "send_dtmf"
-    HOLD = "hold"
-    RESUME = "resume"
-    TRANSFER = "transfer"
-    ACCEPT_TRANSFER = "accept_transfer"
-    REJECT_TRANSFER = "reject_transfer"
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One thing to do for a leg; `text` is the digits or the target, `consult_leg_id` names the other leg."""
-
-    act: Act
-    text: Personal[str] | None = None
-    consult_leg_id: int = 0
-
-
-Output = pb.LegEvent | Action
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Deadlines of a leg in seconds; 0 turns the media timeout off."""
-
-    ring_s: float = 10.0
-    answer_s: float = 10.0
-    dial_s: float = 60.0
-    media_s: float = 30.0
 
 
 _AFTER: Final = {State.RINGING: "ring_s", State.ANSWERING: "answer_s", State.DIALING: "dial_s"}
@@ -82,7 +32,7 @@ class Leg:
     leg_id: int
     state: State
     since_ns: int
-    timeouts: Timeouts = Timeouts()
+    timeouts: Timeouts = field(default_factory=Timeouts)
     last_rx_ns: int = 0
     remote_hold: bool = False
     local_hold: bool = False
@@ -91,11 +41,27 @@ class Leg:
     connected: bool = False
     sip_call_id: str = ""
     _ending: "pb.Ended | None" = None
-    _transferring: bool = field(default=False)
-    _transfer_accepted: bool = field(default=False)
-    _transfer_asked: bool = field(default=False)
+    _transferring: bool = False
+    _transfer_accepted: bool = False
+    _transfer_asked: bool = False
 
     # ---- engine events ----
+
+    def on_event(self, event: engine.CallEvent, now_ns: int) -> list[Output]:
+        """Whatever the engine reports of this leg's call, except its audio streams (on_format)."""
+        match event:
+            case engine.CallEstablished():
+                return self.on_connected(now_ns, event.sip_call_id)
+            case engine.CallClosed():
+                return self.on_closed(event.reason, event.stats)
+            case engine.DigitReceived():
+                return self.on_digit(event.digit, event.duration_ms)
+            case engine.RemoteHold():
+                return self.on_remote_hold(event.held, now_ns)
+            case engine.TransferAsked():
+                return self.on_transfer_asked(event.target, event.replaces)
+            case engine.TransferDone():
+                return self.on_transfer_done(event.accepted, event.sip_status, event.reason)
 
     def on_connected(self, now_ns: int, sip_call_id: str = "") -> list[Output]:
         """The dialog stands; Established follows with the audio format."""
@@ -164,7 +130,7 @@ class Leg:
         outputs: list[Output] = []
         text = reason.reveal()
         if self._transferring and self._ending is None:
-            outputs += self.on_transfer_done(True, 200, "closed by the far end" if text != _TRANSFERRED else "")
+            outputs += self.on_transfer_done(True, 200, "" if text == TRANSFERRED else "closed by the far end")
         ended = self._ending or self._cause(text)
         ended.stats.CopyFrom(
             pb.LegStats(
@@ -312,22 +278,8 @@ class Leg:
         return [Action(Act.ACCEPT_TRANSFER if accept else Act.REJECT_TRANSFER)]
 
     def _cause(self, text: str) -> pb.Ended:
-        status = _STATUS_LINE.match(text)
-        if self._transfer_accepted or text == _TRANSFERRED:
-            return pb.Ended(cause=pb.Ended.CAUSE_TRANSFERRED)
-        if text == _RTP_TIMEOUT:
-            return pb.Ended(cause=pb.Ended.CAUSE_MEDIA_TIMEOUT, reason="no audio from the far end")
+        if self._transfer_accepted:
+            return end_of_established(TRANSFERRED)
         if self.state is State.ESTABLISHED:
-            return pb.Ended(cause=pb.Ended.CAUSE_REMOTE_BYE)
-        if self.state is State.DIALING:
-            if status is None:
-                return pb.Ended(cause=pb.Ended.CAUSE_FAILED, reason="no answer from the far end")
-            code = int(status[1])
-            return pb.Ended(cause=pb.Ended.CAUSE_REJECTED, sip_status=code, reason=sip_reason(text))
-        return pb.Ended(cause=pb.Ended.CAUSE_CANCELLED, sip_status=487)
-
-
-def sip_reason(text: str) -> str:
-    """The reason phrase of a status line, words only: a peer may write anything, also a number."""
-    phrase = text[3:].strip()
-    return phrase if re.fullmatch(r"[A-Za-z' /\-]{0,60}", phrase) else ""
+            return end_of_established(text)
+        return end_of_dial(text) if self.state is State.DIALING else end_of_ringing()

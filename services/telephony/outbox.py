@@ -4,6 +4,9 @@ import asyncio
 from collections import deque
 from typing import Final
 
+import grpc
+
+from services.common.errors import TrunklineError
 from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.telephony.metrics import RX_DROPPED
 
@@ -11,6 +14,12 @@ from services.telephony.metrics import RX_DROPPED
 MAX_AUDIO_MS: Final = 200
 MAX_EVENTS: Final = 4096
 _FRAME_MS: Final = 20
+
+
+class ClientExistsError(TrunklineError):
+    """The worker already has its one client."""
+
+    status = grpc.StatusCode.ALREADY_EXISTS
 
 
 class OutboxFullError(Exception):

@@ -5,6 +5,26 @@ import socket
 from services.common.errors import UnavailableError
 
 _TRIES = 50
+WILDCARDS = ("0.0.0.0", "::")
+
+
+def bracketed(address: str) -> str:
+    """An IPv6 address as URIs want it."""
+    return f"[{address}]" if ":" in address else address
+
+
+def advertised_host(bind: str) -> str:
+    """The address peers dial: `bind`, or for a wildcard the one this machine would use towards the outside."""
+    if bind not in WILDCARDS:
+        return bracketed(bind)
+    family, outside = (socket.AF_INET6, "2001:db8::1") if bind == "::" else (socket.AF_INET, "192.0.2.1")
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            # Connecting a datagram socket sends nothing; it only asks the routing table.
+            probe.connect((outside, 9))
+        except OSError:
+            return "[::1]" if bind == "::" else "127.0.0.1"
+        return bracketed(str(probe.getsockname()[0]))
 
 
 def free_sip_port(bind: str, wanted: int, *, tls: bool) -> int:

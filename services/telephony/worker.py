@@ -8,10 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-import grpc
-
 from services.common.clock import Clock
-from services.common.errors import TrunklineError
 from services.common.log import get_logger
 from services.common.personal import Personal
 from services.common.settings import TelephonySettings
@@ -20,20 +17,16 @@ from services.telephony import engine as e
 from services.telephony import metrics
 from services.telephony.actions import Actions
 from services.telephony.admission import ENGINE_REJECT_STATUS, Admission, TokenBucket
-from services.telephony.leg_media import FRAME_MS, LegMedia
-from services.telephony.legs import Leg, Output, State, Timeouts
-from services.telephony.outbox import Outbox, OutboxFullError
+from services.telephony.dial import MAX_HEADERS, dial_problem
+from services.telephony.leg_media import FRAME_MS
+from services.telephony.leg_types import Output, State, Timeouts
+from services.telephony.legs import Leg
+from services.telephony.media_loop import MediaLoop
+from services.telephony.outbox import ClientExistsError, Outbox, OutboxFullError
 
 log = get_logger(__name__)
 
 _TIMER_NS: Final = 100_000_000
-_MAX_HEADERS: Final = 16
-
-
-class ClientExistsError(TrunklineError):
-    """The worker already has its one client."""
-
-    status = grpc.StatusCode.ALREADY_EXISTS
 
 
 class Worker:
@@ -50,8 +43,9 @@ class Worker:
         self._admission = Admission(settings.max_calls, bucket)
         self._actions = Actions(engine, clock, bucket, self)
         self._legs: dict[int, Leg] = {}
-        self._media: dict[int, LegMedia] = {}
+        self._media = MediaLoop(self._event, self._formatted, note_sends=settings.tx_times)
         self._leg_of: dict[int, int] = {}
+        self._handles: dict[int, int] = {}
         self._next_leg = 1
         self._dialing = 0
         self._outbox: Outbox | None = None
@@ -109,22 +103,10 @@ class Worker:
     def request(self, request: pb.MediaRequest) -> None:
         """Audio first, then commands, in the order given."""
         for frame in request.frames:
-            self._play(frame)
+            if problem := self._media.play(frame.leg_id, frame.pcm):
+                self._fail(frame.leg_id, "play", problem)
         for command in request.commands:
             self._command(command)
-
-    def _play(self, frame: pb.PlayFrame) -> None:
-        media = self._media.get(frame.leg_id)
-        if media is None:
-            self._fail(frame.leg_id, "play", "no audio is active on this leg")
-            return
-        try:
-            problem = media.play(frame.pcm)
-        except e.AudioRestartedError:
-            self._restarted(media)
-            problem = "the audio was renegotiated, this frame is lost"
-        if problem:
-            self._fail(frame.leg_id, "play", problem)
 
     def _command(self, command: pb.Command) -> None:
         if command.WhichOneof("command") == "dial":
@@ -182,7 +164,11 @@ class Worker:
 
     def handle_of(self, leg_id: int) -> int | None:
         """The engine's handle of a live leg."""
-        return next((handle for handle, leg in self._leg_of.items() if leg == leg_id), None)
+        return self._handles.get(leg_id)
+
+    def clear(self, leg_id: int) -> None:
+        """The one action that needs no command to the stack, only its ring."""
+        self._media.clear(leg_id, self._clock.now_ns())
 
     # ---- the engine's side ----
 
@@ -199,22 +185,7 @@ class Worker:
         leg = self._legs.get(self._leg_of.get(event.handle, 0))
         if leg is None:
             return
-        match event:
-            case e.CallEstablished():
-                outputs = leg.on_connected(now_ns, event.sip_call_id)
-            case e.CallClosed():
-                outputs = leg.on_closed(event.reason, event.stats)
-            case e.DigitReceived():
-                outputs = leg.on_digit(event.digit, event.duration_ms)
-            case e.RemoteHold():
-                outputs = leg.on_remote_hold(event.held, now_ns)
-            case e.TransferAsked():
-                outputs = leg.on_transfer_asked(event.target, event.replaces)
-            case e.TransferDone():
-                outputs = leg.on_transfer_done(event.accepted, event.sip_status, event.reason)
-            case e.ActionFailed():
-                outputs = leg.action_failed(event.command, event.message)
-        self._apply(leg, outputs)
+        self._apply(leg, leg.on_event(event, now_ns))
         if leg.state is State.ENDED:
             self._forget(leg, event.handle)
 
@@ -226,7 +197,7 @@ class Worker:
             return
         leg = self._new_leg(call.handle, State.RINGING)
         log.info("call incoming", leg=leg.leg_id, caller=call.from_uri)
-        headers = {name: value.reveal() for name, value in list(call.headers.items())[:_MAX_HEADERS]}
+        headers = {name: value.reveal() for name, value in list(call.headers.items())[:MAX_HEADERS]}
         incoming = pb.Incoming(
             from_uri=call.from_uri.reveal(),
             to_uri=call.to_uri.reveal(),
@@ -253,19 +224,8 @@ class Worker:
         if now_ns >= self._timer_ns:
             self._timer_ns = now_ns + _TIMER_NS
             self._timers(now_ns)
+        self._media.poll(now_ns, self._pending if self._outbox is not None else None)
         response = self._pending
-        for leg_id, media in self._media.items():
-            leg = self._legs[leg_id]
-            if not media.is_open:
-                self._open(leg, media, now_ns)
-                continue
-            try:
-                if self._outbox is None:
-                    media.drain()
-                elif media.poll(now_ns, response):
-                    leg.last_rx_ns = now_ns
-            except e.AudioRestartedError:
-                self._restarted(media)
         if self._outbox is None or not (response.frames or response.events):
             return
         self._pending = pb.MediaResponse()
@@ -277,13 +237,8 @@ class Worker:
             log.error("client does not read, its stream is closed")
             self._outbox.fail()
 
-    def _open(self, leg: Leg, media: LegMedia, now_ns: int) -> None:
-        if (leg.connected or leg.state is State.ESTABLISHED) and (fmt := media.open()) is not None:
-            self._apply(leg, leg.on_format(fmt, now_ns))
-
-    def _restarted(self, media: LegMedia) -> None:
-        if (cleared := media.restarted()) is not None:
-            self._event(pb.LegEvent(leg_id=media.leg_id, cleared=cleared))
+    def _formatted(self, leg: Leg, fmt: e.AudioFormat) -> None:
+        self._apply(leg, leg.on_format(fmt, self._clock.now_ns()))
 
     # ---- inner parts ----
 
@@ -292,16 +247,16 @@ class Worker:
         self._next_leg += 1
         self._legs[leg.leg_id] = leg
         self._leg_of[handle] = leg.leg_id
-        self._media[leg.leg_id] = LegMedia(
-            leg.leg_id, self._engine.audio(handle), self._clock, note_sends=self._settings.tx_times
-        )
+        self._handles[leg.leg_id] = handle
+        self._media.add(leg, self._engine.audio(handle))
         metrics.ACTIVE_LEGS.set(len(self._legs))
         return leg
 
     def _forget(self, leg: Leg, handle: int) -> None:
         self._legs.pop(leg.leg_id, None)
         self._leg_of.pop(handle, None)
-        self._media.pop(leg.leg_id, None)
+        self._handles.pop(leg.leg_id, None)
+        self._media.remove(leg.leg_id)
         metrics.ACTIVE_LEGS.set(len(self._legs))
 
     def _apply(self, leg: Leg, outputs: list[Output]) -> None:
@@ -314,11 +269,6 @@ class Worker:
                     log.info("leg ended", leg=leg.leg_id, cause=cause, sip_status=output.ended.sip_status)
             else:
                 self._actions.do(leg.leg_id, output)
-
-    def clear(self, leg_id: int) -> None:
-        """Clear is the one action that is ours: no command to the stack, only to the ring."""
-        if (media := self._media.get(leg_id)) and (cleared := media.clear(self._clock.now_ns())) is not None:
-            self._event(pb.LegEvent(leg_id=leg_id, cleared=cleared))
 
     def _timers(self, now_ns: int) -> None:
         if self._detached_ns is not None and now_ns - self._detached_ns >= self._settings.client_grace_s * 1e9:
@@ -347,20 +297,3 @@ class Worker:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("media loop failed", error=type(error).__name__, exc_info=error)
             self.on_fatal()
-
-
-def dial_problem(dial: pb.Dial) -> str:
-    """Why a Dial cannot be sent; "" when it can. The values themselves are never part of the text."""
-    target = dial.target_uri.strip()
-    if not target.lower().startswith(("sip:", "sips:")) or len(target) > 512:
-        return "target_uri: expected a SIP URI of at most 512 characters"
-    if any(ch.isspace() or ord(ch) < 0x20 or ch in '<>"' for ch in target):
-        return "target_uri: expected no spaces, quotes or brackets"
-    if len(dial.headers) > _MAX_HEADERS:
-        return f"headers: expected at most {_MAX_HEADERS}, got {len(dial.headers)}"
-    for name, value in dial.headers.items():
-        if not name or not all(ch.isascii() and (ch.isalnum() or ch in "-_.!%*+~") for ch in name):
-            return "headers: a name is not a SIP token"
-        if any(ord(ch) < 0x20 or ord(ch) == 0x7F for ch in value) or len(value) > 512:
-            return "headers: a value holds control characters or is longer than 512"
-    return ""

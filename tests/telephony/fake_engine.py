@@ -71,9 +71,6 @@ class FakeAudio:
         self.ring.fill = len(self.tx) // 2
         return self.ring
 
-    def dropped_rx_bytes(self) -> int:
-        return 0
-
 
 class FakeEngine:
     """Implements services.telephony.engine.Engine; `asked` is what it was told, in order."""

@@ -5,7 +5,8 @@ import pytest
 from services.common.personal import Personal
 from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.telephony import engine as e
-from services.telephony.legs import Act, Action, Leg, State, Timeouts
+from services.telephony.leg_types import Act, Action, State, Timeouts
+from services.telephony.legs import Leg
 
 S = 1_000_000_000
 PCMU = e.AudioFormat("g711", 8000, 8000, 20, False)

@@ -11,9 +11,9 @@ from services.common.errors import SettingsError, UnavailableError
 from services.common.settings import SipSettings, TelephonySettings
 from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.telephony import baresip_config as conf
+from services.telephony.dial import dial_problem
 from services.telephony.engine_log import EngineLogHandler, words_only
-from services.telephony.sip_port import free_sip_port
-from services.telephony.worker import dial_problem
+from services.telephony.sip_port import advertised_host, free_sip_port
 
 
 @pytest.mark.parametrize(
@@ -79,13 +79,13 @@ def test_the_must_dos_of_the_engine_are_in_its_configuration():
         "opus_stereo no",
     ):
         assert line in text.splitlines()
-    account = conf.account_line(SipSettings(), 5060)
+    account = conf.account_line(SipSettings(), "127.0.0.1:5060")
     assert {"video_codecs=none", "catchall=yes"} <= set(account.extra)
     assert account.reg_interval_s == 0
 
 
 def test_a_registrar_makes_the_account_register_with_its_own_domain():
-    account = conf.account_line(SipSettings(registrar="sip:pbx.example.com", srtp="sdes"), 5060)
+    account = conf.account_line(SipSettings(registrar="sip:pbx.example.com", srtp="sdes"), "127.0.0.1:5060")
     assert (account.domain, account.reg_interval_s) == ("pbx.example.com", 300)
     assert "mediaenc=srtp-mand" in account.extra
 
@@ -151,3 +151,9 @@ def test_a_taken_sip_port_is_said():
         with pytest.raises(UnavailableError, match=str(port)):
             free_sip_port("127.0.0.1", port, tls=False)
     assert free_sip_port("127.0.0.1", 0, tls=True) > 0
+
+
+def test_a_wildcard_is_advertised_as_an_address_that_can_be_dialled():
+    assert advertised_host("10.1.2.3") == "10.1.2.3"
+    assert advertised_host("::1") == "[::1]"
+    assert advertised_host("0.0.0.0") not in ("0.0.0.0", "")

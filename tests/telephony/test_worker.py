@@ -10,8 +10,8 @@ from services.common.personal import Personal
 from services.common.settings import TelephonySettings
 from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.telephony import engine as e
-from services.telephony.outbox import MAX_EVENTS, Outbox
-from services.telephony.worker import ClientExistsError, Worker
+from services.telephony.outbox import MAX_EVENTS, ClientExistsError, Outbox
+from services.telephony.worker import Worker
 from tests.telephony.fake_engine import FakeEngine
 
 FRAME = bytes(range(160)) * 2
