@@ -7,6 +7,7 @@ neighbour frames as their receptive field reaches, they give the very samples th
 reach is read from the graph itself.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,68 +34,91 @@ class VoiceParts:
     decoder_reach: int
 
 
+class _Seams:
+    """Finds the tensors that join the parts by what VITS computes there, not by how an exporter named its nodes."""
+
+    def __init__(self, model: ModelProto) -> None:
+        nodes = list(model.graph.node)
+        self._nodes = nodes
+        self._makers = {name: node for node in nodes for name in node.output}
+        self.durations = self._only(name for node in nodes if node.op_type == "Ceil" for name in node.output)
+        self.latent = self._latent()
+        self.mask = self._only(
+            name for name in self._makers[self.latent].input if self._op(name) == "Cast"
+        )  # The latent is flow times mask.
+        self.prior = self._prior()
+
+    def _latent(self) -> str:
+        """The decoder begins with a convolution; then come a rectifier and the first upsampling."""
+        first = next((node for node in self._nodes if node.op_type == "ConvTranspose"), None)
+        rectifier = self._makers.get(first.input[0]) if first is not None else None
+        opening = self._makers.get(rectifier.input[0]) if rectifier is not None else None
+        if opening is None or opening.op_type != "Conv" or self._op(opening.input[0]) != "Mul":
+            raise _NotVitsError("a decoder that opens with a convolution")
+        return opening.input[0]
+
+    def _prior(self) -> str:
+        """Mean plus scaled noise: the first sum after the noise that does not go into the durations."""
+        before_durations = self._ancestors(self.durations)
+        noises = [node.output[0] for node in self._nodes if node.op_type == "RandomNormalLike"]
+        name = self._only(noise for noise in noises if noise not in before_durations)
+        while self._op(name) != "Add":
+            name = self._only(out for node in self._nodes if name in node.input for out in node.output)
+        return name
+
+    def _ancestors(self, name: str) -> set[str]:
+        found, todo = set[str](), [name]
+        while todo:
+            maker = self._makers.get(todo.pop())
+            new = [item for item in maker.input if item not in found] if maker is not None else []
+            found.update(new)
+            todo += new
+        return found
+
+    def _op(self, name: str) -> str:
+        maker = self._makers.get(name)
+        return maker.op_type if maker is not None else ""
+
+    @staticmethod
+    def _only(names: Iterable[str]) -> str:
+        found = list(names)
+        if len(found) != 1:
+            raise _NotVitsError(f"one tensor at a seam, not {len(found)}")
+        return found[0]
+
+
+class _NotVitsError(Exception):
+    """The graph is not the one of a single-speaker VITS voice; says what was looked for."""
+
+
 def cut_voice(path: Path) -> VoiceParts:
     """Read a Piper voice and cut it. Raises MissingModelError when it is not a single-speaker VITS graph."""
     model = onnx.load(str(path))
-    nodes = list(model.graph.node)
-    made_by = {name: node for node in nodes for name in node.output}
-    flow = [node for node in nodes if node.name.startswith("/flow/")]
-    decoder = [node for node in nodes if node.name.startswith("/dec/")]
-    durations = [name for node in nodes if node.op_type == "Ceil" for name in node.output]
-    if not flow or not decoder or len(durations) != 1 or len(model.graph.input) != 3:
-        raise MissingModelError(
-            f"{path.name}: expected a single-speaker Piper (VITS) graph, got something else.",
-            remedy="Use a single-speaker voice exported by Piper's own exporter.",
-        )
-    latent = _entrances(decoder, made_by, model)
-    prior, mask = _flow_entrances(flow, made_by, model)
-    if len(latent) != 1:
-        raise MissingModelError(
-            f"{path.name}: its decoder has {len(latent)} inputs, 1 expected.", remedy="Use a single-speaker voice."
-        )
-    extract = Extractor(model).extract_model
     inputs = [item.name for item in model.graph.input]
-    output = model.graph.output[0].name
-    flow_model = extract([prior, mask], latent)
-    decoder_model = extract(latent, [output])
-    return VoiceParts(
-        text=extract(inputs, [prior, mask, durations[0]]).SerializeToString(),
-        flow=flow_model.SerializeToString(),
-        decoder=decoder_model.SerializeToString(),
-        prior_name=prior,
-        mask_name=mask,
-        durations_name=durations[0],
-        latent_name=latent[0],
-        output_name=output,
-        flow_reach=_reach(flow_model),
-        decoder_reach=_reach(decoder_model),
-    )
-
-
-def _entrances(part: list[NodeProto], made_by: dict[str, NodeProto], model: ModelProto) -> list[str]:
-    """Tensors that enter a part from the rest of the graph (weights and constants aside), in order."""
-    inside = {name for node in part for name in node.output}
-    weights = {item.name for item in model.graph.initializer}
-    outer: dict[str, None] = {}
-    for node in part:
-        for name in node.input:
-            maker = made_by.get(name)
-            if maker is not None and name not in inside | weights and maker.op_type != "Constant":
-                outer[name] = None
-    return list(outer)
-
-
-def _flow_entrances(flow: list[NodeProto], made_by: dict[str, NodeProto], model: ModelProto) -> tuple[str, str]:
-    """The prior sample and the mask: among what enters the flow, a sum (mean + noise) and a cast of booleans."""
-    entering = _entrances(flow, made_by, model)
-    priors = [name for name in entering if made_by[name].op_type == "Add"]
-    masks = [name for name in entering if made_by[name].op_type == "Cast"]
-    if len(priors) != 1 or len(masks) != 1:
+    try:
+        if len(inputs) != 3:
+            raise _NotVitsError(f"3 inputs, not {len(inputs)}")
+        seams = _Seams(model)
+    except _NotVitsError as error:
         raise MissingModelError(
-            f"The flow of the voice has inputs {entering}; one sum and one mask expected.",
-            remedy="Use a voice exported by Piper's own exporter.",
-        )
-    return priors[0], masks[0]
+            f"{path.name}: expected a single-speaker Piper (VITS) graph with {error}.",
+            remedy="Choose a single-speaker voice for tts.voices.",
+        ) from error
+    output = model.graph.output[0].name
+    extract = Extractor(model).extract_model
+    flow, decoder = extract([seams.prior, seams.mask], [seams.latent]), extract([seams.latent], [output])
+    return VoiceParts(
+        text=extract(inputs, [seams.prior, seams.mask, seams.durations]).SerializeToString(),
+        flow=flow.SerializeToString(),
+        decoder=decoder.SerializeToString(),
+        prior_name=seams.prior,
+        mask_name=seams.mask,
+        durations_name=seams.durations,
+        latent_name=seams.latent,
+        output_name=output,
+        flow_reach=_reach(flow),
+        decoder_reach=_reach(decoder),
+    )
 
 
 def _reach(part: ModelProto) -> int:

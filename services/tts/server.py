@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -47,34 +47,36 @@ class TtsServicer(tts_pb2_grpc.TtsServiceServicer):
         cache_bytes = 0 if engine.name == "scripted" else settings.tts.cache_mb * 1024 * 1024
         self._cache = PhraseCache(cache_bytes, runner)
         self._streams = 0
+        self._warming: asyncio.Task[None] | None = None
 
     async def warm(self) -> None:
-        """Load the voices (each speaks once while loading) and make the agent's own sentences in advance."""
+        """Load the voices (each speaks once while loading) and make the greeting in advance."""
         start_ns = self._clock.now_ns()
         await self._runner.run(self._engine.load, 0)
-        phrases = 0 if self._engine.name == "scripted" else await self._warm_phrases(self._agent)
+        if self._engine.name != "scripted":
+            # The greeting is needed by the first call; the rest is made after readiness, behind every call's work.
+            await self._warm_phrases((self._agent.greeting,))
+            self._warming = asyncio.create_task(self._warm_phrases(_sentences(self._agent)))
         metrics.CACHE_BYTES.set_function(lambda: float(self._cache.size))
         log.info(
             "tts warm",
             engine=self._engine.name,
             voices=len(self._engine.voices),
-            phrases=phrases,
-            cache_kb=self._cache.size // 1024,
             took_ms=(self._clock.now_ns() - start_ns) // 1_000_000,
         )
 
-    async def _warm_phrases(self, agent: AgentSettings) -> int:
+    async def _warm_phrases(self, sentences: Sequence[str]) -> None:
         try:
-            voice = choose_voice(self._engine.voices, agent.voice, agent.locale)
+            voice = choose_voice(self._engine.voices, self._agent.voice, self._agent.locale)
         except InvalidInputError as error:
             log.warning("agent phrases not made in advance", reason=error.message)
-            return 0
+            return
         made = 0
-        for sentence in dict.fromkeys(_sentences(agent)):
+        for sentence in dict.fromkeys(sentences):
             splitter = ClauseSplitter(self._settings.first_clause_chars, voice.locale)
             for clause in [*splitter.push(sentence), *splitter.flush()]:
                 made += await self._warm_phrase(clause.text.strip(), voice)
-        return made
+        log.info("phrases made in advance", clauses=made, cache_kb=self._cache.size // 1024)
 
     async def _warm_phrase(self, text: str, voice: VoiceInfo) -> bool:
         words = spoken_words(text, voice.locale)
@@ -86,8 +88,15 @@ class TtsServicer(tts_pb2_grpc.TtsServiceServicer):
             self._cache.keep(PhraseKey(text, voice.name, voice.version, rate, 1.0), plan, pcm)
         return True
 
+    @property
+    def cached_phrases(self) -> int:
+        """Phrases in the cache."""
+        return len(self._cache)
+
     async def close(self) -> None:
         """Free the threads."""
+        if self._warming is not None:
+            self._warming.cancel()
         self._runner.close()
 
     async def Synthesize(
@@ -194,9 +203,8 @@ def _pass_on(reader: asyncio.Task[None], utterance: Utterance) -> None:
 
 
 def _sentences(agent: AgentSettings) -> tuple[str, ...]:
-    """What the agent says whatever the caller says, soonest first."""
+    """What the agent says whatever the caller says, soonest first; the greeting aside."""
     return (
-        agent.greeting,
         agent.not_understood,
         agent.apology_retry,
         agent.reprompt,

@@ -61,13 +61,17 @@ class Voice:
         """Start on a clause; nothing is computed yet."""
         return Computation(self, words, speaking_rate)
 
-    def calibrate(self, words: Sequence[SpokenWord], peak: float = 0.7) -> None:
-        """Set the gain from one sentence: the voice's own level differs, and a gain per clause would pump."""
+    def calibrate(self, words: Sequence[SpokenWord], level: float = 0.063) -> None:
+        """Set the gain from one sentence so that its RMS is `level` (-24 dB of full scale, as telephones expect).
+
+        Voices differ, and a gain per clause would pump.
+        """
         self.gain = 1.0
         computation = self.begin(words)
         computation.plan()
-        loudest = max((float(np.abs(window).max()) for window in computation.windows()), default=0.0)
-        self.gain = float(np.clip(peak / loudest, 0.25, 8.0)) if loudest > 0 else 1.0
+        samples = np.concatenate([np.zeros(0, np.float32), *computation.windows()])
+        rms = float(np.sqrt(np.mean(samples**2))) if len(samples) else 0.0
+        self.gain = float(np.clip(level / rms, 0.25, 8.0)) if rms > 0 else 1.0
 
 
 class Computation:

@@ -12,11 +12,13 @@ from jiwer import wer
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from services.common.clock import SystemClock
+from services.common.errors import MissingModelError, SettingsError
 from services.common.models import ModelStore
 from services.common.settings import Settings, TtsSettings
 from services.pb.trunkline.common.v1 import common_pb2
 from services.pb.trunkline.tts.v1 import tts_pb2
 from services.tts.engine import ClauseJob
+from services.tts.graph import cut_voice
 from services.tts.metrics import STREAMS
 from services.tts.piper_engine import PiperEngine
 from services.tts.scheduler import DeadlineScheduler
@@ -195,12 +197,9 @@ async def test_a_repeated_phrase_comes_from_the_cache_and_is_the_same_audio(clie
 
 @on_module_loop
 @pytest.mark.parametrize("rate", [8000, 16000, 48000])
-async def test_the_agents_own_sentences_are_in_the_cache_when_the_service_is_ready(
-    client: TtsClient, rate: int
-) -> None:
-    for sentence in (GREETING, "Sorry."):
-        spoken = await client.say(sentence, sample_rate_hz=rate)
-        assert all(clause.cached for clause in spoken.clauses)
+async def test_the_greeting_is_in_the_cache_when_the_service_is_ready(client: TtsClient, rate: int) -> None:
+    spoken = await client.say(GREETING, sample_rate_hz=rate)
+    assert all(clause.cached for clause in spoken.clauses)
 
 
 @on_module_loop
@@ -300,6 +299,17 @@ def test_a_running_computation_ends_when_it_is_cancelled(voice: Voice) -> None:
     computation.cancel()
     assert given_up.wait(5)
     thread.join(5)
+
+
+def test_cuda_without_a_cuda_runtime_is_refused_with_what_to_do() -> None:
+    with pytest.raises(SettingsError, match="onnxruntime-gpu"):
+        Voice(ModelStore(Settings().models).path(VOICE) / "en_US-joe-medium.onnx", threads=1, cuda=True)
+
+
+def test_a_graph_that_is_no_voice_is_refused_by_name() -> None:
+    model = next((ModelStore(Settings().models).path("silero-vad-v6")).glob("*.onnx"))
+    with pytest.raises(MissingModelError, match=r"expected a single-speaker Piper \(VITS\) graph"):
+        cut_voice(model)
 
 
 async def test_a_second_voice_of_a_manifest_is_offered_by_name_and_by_locale(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from services.common.errors import InvalidInputError, OverloadedError, Trunkline
 from services.common.rpc_client import from_rpc_error
 from services.pb.trunkline.common.v1 import common_pb2
 from services.pb.trunkline.tts.v1 import tts_pb2
+from services.tts.metrics import CLAUSES, STREAMS
 from tests.tts.conftest import TtsClient, collect, running, tts_settings
 
 SCRIPTED = tts_settings(engine="scripted")
@@ -102,6 +103,24 @@ async def admitted(client: TtsClient) -> bool:
         if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
             return False
         raise
+
+
+async def test_a_client_that_reads_nothing_and_leaves_frees_its_place() -> None:
+    """Audio nobody reads stops at the flow-control window; cancelling then ends a handler that waits to write."""
+    async with running(tts_settings(engine="scripted", max_streams=1, ahead_ms=3_600_000)) as client:
+        call = await client.open(sample_rate_hz=48000)
+        await call.write(tts_pb2.SynthesizeRequest(text="Internationalisation! " * 600))
+        await call.write(END)
+        async with asyncio.timeout(10):
+            made = -1.0
+            while (clauses := CLAUSES.labels(source="model")._value.get()) != made:
+                made = clauses
+                for _ in range(30):
+                    await client.stub.ListVoices(tts_pb2.ListVoicesRequest())
+            assert STREAMS._value.get() == 1
+            call.cancel()
+            while not await admitted(client):
+                continue
 
 
 async def test_each_clause_is_announced_before_its_audio_and_finished_comes_last() -> None:
