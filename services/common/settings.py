@@ -301,6 +301,8 @@ class OrchestratorSettings(Section):
     llm_first_token_deadline_ms: Positive = 5000
     asr_final_deadline_ms: Positive = 3000
     tts_first_audio_deadline_ms: Positive = 3000
+    # A service that fails for so long ends the call, politely.
+    give_up_ms: Positive = 12_000
     max_call_s: Positive = 3600
     webrtc: WebRtcSettings = WebRtcSettings()
     turns: TurnSettings = TurnSettings()

@@ -43,7 +43,7 @@ class Agent:
         agent = ctx.settings.agent
         self._history = History(agent.system_prompt, agent.max_history_turns)
         self._maker = ReplyMaker(ctx)
-        self._faults = FaultPolicy()
+        self._faults = FaultPolicy(ctx.settings.orchestrator.give_up_ms)
         self._speeches: deque[Speech] = deque()
         self._phase: on.AgentPhase = "idle"
         self._turn = 0

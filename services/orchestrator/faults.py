@@ -10,7 +10,6 @@ ServiceName = Literal["vad", "asr", "llm", "tts"]
 
 FIRST_WAIT_MS = 250
 LONGEST_WAIT_MS = 2_000
-GIVE_UP_MS = 12_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class _Outage:
 class FaultPolicy:
     """One per call. The caller hears the apology once per outage, however many services are part of it."""
 
-    def __init__(self, give_up_ms: int = GIVE_UP_MS) -> None:
+    def __init__(self, give_up_ms: int) -> None:
         self._give_up_ns = give_up_ms * 1_000_000
         self._outages: dict[ServiceName, _Outage] = {}
         self._apologised = False
