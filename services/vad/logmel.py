@@ -25,18 +25,23 @@ def log_mel(audio: Floats) -> Floats:
     if tail.size:
         window[-tail.size :] = tail
     window = (window - window.mean()) / np.sqrt(window.var() + np.float32(1e-7))
-    mel = _MEL_BANK @ _power(window).T
-    decades = np.log10(np.maximum(mel, 1e-10))
-    decades = np.maximum(decades, decades.max() - 8.0)
-    features: Floats = ((decades + 4.0) / 4.0).astype(np.float32)
+    # Frames that lie in the silence in front are all alike, so one of them is computed for all: most turns are far
+    # shorter than 8 s, and the caller is waiting.
+    silent = WINDOW_SAMPLES - tail.size
+    alike = min(max(0, (silent - FFT_SAMPLES // 2) // HOP_SAMPLES), FRAMES - 1)
+    decades = np.log10(np.maximum(_power(window, alike) @ _MEL_BANK, 1e-10))
+    scaled = (np.maximum(decades, decades.max() - 8.0) + 4.0) / 4.0
+    features = np.empty((BANDS, FRAMES), dtype=np.float32)
+    features[:, alike:] = scaled.T
+    features[:, :alike] = features[:, alike : alike + 1]
     return features
 
 
-def _power(audio: Floats) -> NDArray[np.float64]:
-    """Power spectrum [800, 201]. The 801st, centred frame that the padding gives is not part of the features."""
+def _power(audio: Floats, first: int) -> NDArray[np.float64]:
+    """Power spectrum [800 − first, 201] from frame `first` on. The 801st, centred frame is not part of the features."""
     half = FFT_SAMPLES // 2
     padded = np.concatenate([audio[half:0:-1], audio, audio[-2 : -half - 2 : -1]]).astype(np.float64)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, FFT_SAMPLES)[::HOP_SAMPLES][:FRAMES]
+    frames = np.lib.stride_tricks.sliding_window_view(padded, FFT_SAMPLES)[::HOP_SAMPLES][first:FRAMES]
     spectrum = np.fft.rfft(frames * _HANN, axis=-1)
     power: NDArray[np.float64] = spectrum.real**2 + spectrum.imag**2
     return power
@@ -70,4 +75,4 @@ def _hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 _HANN = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FFT_SAMPLES) / FFT_SAMPLES)
-_MEL_BANK = _mel_bank()
+_MEL_BANK = np.ascontiguousarray(_mel_bank().T)

@@ -104,6 +104,13 @@ def test_features_have_the_model_s_shape_and_range_for_any_length():
         assert features.max() - features.min() <= 2.0 + 1e-6
 
 
+@pytest.mark.parametrize("samples", [1, 150, 399, 400, 16_000, 100_000, WINDOW_SAMPLES - 250, WINDOW_SAMPLES - 1])
+def test_silence_that_is_padded_and_silence_that_was_recorded_give_the_same_features(samples):
+    audio = np.random.default_rng(samples).standard_normal(samples).astype(np.float32) * 0.1
+    recorded = np.concatenate([np.zeros(WINDOW_SAMPLES - samples, dtype=np.float32), audio])
+    assert np.array_equal(log_mel(audio), log_mel(recorded))
+
+
 def test_features_do_not_depend_on_loudness_and_silence_stands_in_front():
     rng = np.random.default_rng(0)
     audio = rng.standard_normal(16_000).astype(np.float32) * 0.1
