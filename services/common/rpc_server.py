@@ -42,6 +42,8 @@ class GrpcService:
     register: Callable[[grpc.aio.Server], None]
     warm: Callable[[], Awaitable[None]] = field(default=_nothing)
     close: Callable[[], Awaitable[None]] = field(default=_nothing)
+    # Called when draining begins: take no new work, let what is under way finish.
+    drain: Callable[[], None] = field(default=lambda: None)
 
 
 async def abort(context: grpc.aio.ServicerContext[Any, Any], error: TrunklineError) -> NoReturn:
@@ -151,6 +153,7 @@ class RunningServer:
     async def stop(self, grace_s: float = 0.0) -> None:
         """NOT_SERVING, let RPCs in progress finish for `grace_s`, then cancel them and free the service."""
         await self.set_serving(False)
+        self._service.drain()
         await self._server.stop(grace_s)
         await self._service.close()
 

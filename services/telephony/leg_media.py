@@ -17,6 +17,8 @@ FRAME_MS: Final = 20
 COMMITTED_MS: Final = 60
 # A leg with nothing to say is still heard of this often: its playing goes on.
 _IDLE_NS: Final = 25_000_000
+# Packets come every 20 ms: for half of that after a frame the ring need not be looked at again.
+_QUIET_NS: Final = 10_000_000
 # The engine's sender drops its ring within one packet; where none is sent (hold) nothing will ever confirm it.
 _FLUSH_LIMIT_NS: Final = 80_000_000
 # Frames taken per poll: what piled up behind a stalled loop is caught up quickly but not in one go.
@@ -37,6 +39,7 @@ class LegMedia:
     _frame_bytes: int = 0
     _carry: bytes = b""
     _emitted_ns: int = 0
+    _quiet_until_ns: int = 0
     _held_back: list[bytes] = field(default_factory=list)
     _flush_ns: int = 0
     _silence_at_flush: int = 0
@@ -82,6 +85,8 @@ class LegMedia:
         """
         if self.note_sends:
             self._note_sent(now_ns)
+        elif now_ns < self._quiet_until_ns and not self._flush_ns:
+            return 0
         frames: list[bytes] = []
         while len(frames) < _MAX_FRAMES and (pcm := self._read_frame()):
             frames.append(pcm)
@@ -97,6 +102,7 @@ class LegMedia:
             self._check_flush(ring, now_ns, response)
         if frames or idle:
             self._emitted_ns = now_ns
+            self._quiet_until_ns = now_ns + _QUIET_NS if frames else 0
             self._emit(response, frames or [b""])
         return len(frames)
 

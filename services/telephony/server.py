@@ -91,6 +91,7 @@ def build(settings: Settings, clock: Clock, engine: Engine | None = None) -> Grp
         register=lambda server: pb_grpc.add_TelephonyServiceServicer_to_server(servicer, server),
         warm=worker.start,
         close=worker.close,
+        drain=worker.drain,
     )
 
 

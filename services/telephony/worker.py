@@ -64,9 +64,13 @@ class Worker:
         self._loop_task = asyncio.create_task(self._run())
         self._loop_task.add_done_callback(self._loop_ended)
 
+    def drain(self) -> None:
+        """Refuse new calls from now on; those there are go on until `close`."""
+        self._admission.draining = True
+
     async def close(self) -> None:
         """Stop polling and let the engine hang up what is left."""
-        self._admission.draining = True
+        self.drain()
         if self._loop_task is not None:
             self._loop_task.remove_done_callback(self._loop_ended)
             self._loop_task.cancel()

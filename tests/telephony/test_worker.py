@@ -318,6 +318,15 @@ async def test_commands_to_unknown_legs_fail_and_harm_nobody(lab: Lab):
     assert lab.worker.active_legs == 1
 
 
+async def test_a_draining_worker_takes_no_new_call_and_keeps_those_it_has(lab: Lab):
+    await lab.call()
+    lab.worker.drain()
+    lab.engine.incoming(2)
+    await lab.run(20)
+    assert lab.engine.asked[-1] == ("reject", 2)
+    assert lab.worker.active_legs == 1
+
+
 async def test_a_dead_stack_is_said_to_the_process(lab: Lab):
     died = asyncio.Event()
     lab.worker.on_fatal = died.set

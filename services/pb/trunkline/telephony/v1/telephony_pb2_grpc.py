@@ -53,10 +53,13 @@ class TelephonyServiceServicer:
     """
 
     def Media(self, request_iterator, context):
-        """ONE stream per worker. The worker sends a message every 20 ms with the
-        frames and events of all its legs; the client answers with the frames to
-        play and commands. A second client is refused (ALREADY_EXISTS); a client
-        that goes away has its legs ended after a grace time.
+        """ONE stream per worker, for all its legs. The worker looks at all of them
+        every few milliseconds and sends what there is in one message: a frame as
+        soon as it is whole (one per leg and 20 ms), events at once, and for a leg
+        that hears nothing an empty frame about every tick, so that playing is
+        always accounted for. The client answers with frames to play and commands.
+        A second client is refused (ALREADY_EXISTS); a client that goes away has
+        its legs ended after a grace time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
