@@ -22,8 +22,6 @@ QUIET: Final = -1
 # Threads meet hundreds of times a token. Spinning for each other is 1.3 to 1.6 times as fast on an idle machine, but
 # where anything else wants a core (speech recognition, synthesis) it is 4 to 100 times as slow: measured, both.
 WAIT_POLICY: Final = "passive"
-# Least stretch of tokens worth moving in the cache when text before it was dropped (the oldest turns).
-REUSE_TOKENS: Final = 16
 Chunk = Mapping[str, Any]
 
 
@@ -83,7 +81,9 @@ def _params(xllamacpp: Any, weights: Path, settings: LlmSettings, key: str) -> A
     params.n_ctx = settings.context_tokens * settings.slots
     params.cpuparams.n_threads = settings.threads
     params.cpuparams_batch.n_threads = settings.threads
-    params.n_cache_reuse = REUSE_TOKENS
+    # Only equal beginnings are reused. Moving later stretches (n_cache_reuse) would bring in what they were computed
+    # after, and that may be another caller's words.
+    params.n_cache_reuse = 0
     params.cache_ram_mib = settings.prompt_cache_mb
     params.verbosity = QUIET
     params.hostnames = ["127.0.0.1"]

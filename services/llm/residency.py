@@ -1,15 +1,13 @@
 """How much of a prompt llama.cpp probably still has in its caches. Pure; a wrong guess costs time, never a wrong word.
 
-The library keeps the last prompts (slots and its cache in memory), reuses the longest common beginning of one, and
-moves a later stretch over what was dropped before it (history cut at its old end). Texts stand in for their tokens.
+The library keeps the last prompts (slots and its cache in memory) and reuses the longest common beginning of one.
+Texts stand in for their tokens.
 """
 
 from collections import deque
 
 # Prompts remembered: they are callers' words, so few, and in memory only.
 REMEMBERED = 12
-# A stretch shorter than this is not looked for behind a cut (the library's own least is REUSE_TOKENS tokens).
-STRETCH_CHARS = 96
 
 
 class Residency:
@@ -27,7 +25,7 @@ class Residency:
 
     def known_chars(self, prompt: str) -> int:
         """Characters at the beginning of `prompt` that need no prefill."""
-        return max((_known_in(prompt, seen) for seen in self._recent), default=0)
+        return max((shared_chars(prompt, seen) for seen in self._recent), default=0)
 
 
 def shared_chars(one: str, other: str) -> int:
@@ -40,10 +38,3 @@ def shared_chars(one: str, other: str) -> int:
         else:
             high = middle - 1
     return low
-
-
-def _known_in(prompt: str, seen: str) -> int:
-    known = shared_chars(prompt, seen)
-    stretch = prompt[known : known + STRETCH_CHARS]
-    moved = seen.find(stretch, known) if len(stretch) == STRETCH_CHARS else -1
-    return known + shared_chars(prompt[known:], seen[moved:]) if moved >= 0 else known

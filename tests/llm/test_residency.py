@@ -28,11 +28,10 @@ def test_a_reply_cut_to_what_was_heard_is_known_up_to_the_cut() -> None:
     assert residency.known_chars(SYSTEM + "Agent: we open at nine\nUser: stop") == len(SYSTEM) + 22
 
 
-def test_turns_behind_dropped_ones_are_known() -> None:
+def test_turns_behind_dropped_ones_are_not_known() -> None:
     residency = Residency()
     residency.remember(SYSTEM + turn(1) + turn(2) + turn(3) + turn(4))
-    kept = SYSTEM + turn(3) + turn(4)
-    assert residency.known_chars(kept + "User: new words") == len(kept)
+    assert residency.known_chars(SYSTEM + turn(3) + turn(4)) < len(SYSTEM + turn(3))
 
 
 def test_each_of_several_calls_is_known_until_too_many_others_came() -> None:
