@@ -1,78 +1,16 @@
-"""The page in a real browser: headless Chromium with a microphone that plays a WAV, against a fake brain.
-
-Chromium is Debian's, driven by Playwright; it needs no display, no GPU and no network beyond this machine.
-"""
+"""The page in a real browser, against a fake brain: what a caller sees, hears, presses and is told."""
 
 import asyncio
-import contextlib
-import shutil
-import wave
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytest
-from playwright.async_api import Page, async_playwright
 
 from services.common.clock import SystemClock
-from tests.web.harness import Site, power_at, site, until
+from tests.web.browser import NEEDS_CHROMIUM, box, open_page, overflow
+from tests.web.harness import power_at, site, until
 from tests.web.scripted_brain import ScriptedBrain
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-)
-pytestmark = [
-    pytest.mark.peer,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
-]
-
-
-def write_wav(path: Path, hz: float, seconds: float) -> None:
-    """Bursts of a tone, half a second on and off."""
-    t = np.arange(int(16_000 * seconds)) / 16_000
-    pcm = 0.4 * np.sin(2 * np.pi * hz * t) * (t % 1.0 < 0.5)
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes((pcm * 32767).astype("<i2").tobytes())
-
-
-@contextlib.asynccontextmanager
-async def open_page(
-    running: Site, tmp_path: Path, width: int = 1280, height: int = 860, allow_microphone: bool = True
-) -> AsyncIterator[Page]:
-    """Fails on a page error, a console error, or any request to elsewhere."""
-    write_wav(tmp_path / "mic.wav", 600, 20)
-    flags = [*FLAGS, f"--use-file-for-fake-audio-capture={tmp_path / 'mic.wav'}%noloop"]
-    if not allow_microphone:
-        flags[flags.index("--use-fake-ui-for-media-stream")] = "--deny-permission-prompts"
-    faults: list[str] = []
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=flags)
-        page = await browser.new_page(viewport={"width": width, "height": height})
-        page.set_default_timeout(20_000)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        page.on(
-            "request", lambda request: None if f":{running.web.port}/" in request.url else faults.append(request.url)
-        )
-        try:
-            await page.goto(running.web.url)
-            yield page
-        finally:
-            await browser.close()
-    assert [fault for fault in faults if "status of 503" not in fault] == []
+pytestmark = NEEDS_CHROMIUM
 
 
 async def test_a_caller_talks_interrupts_and_sees_where_the_time_went(tmp_path: Path) -> None:
@@ -182,11 +120,3 @@ async def test_nothing_overflows_or_overlaps_on_phone_tablet_or_desktop(tmp_path
             assert dock["right"] <= panel["left"] or panel["bottom"] <= dock["top"] or width == 768
             for name in ("#mute", "#hang", "#keys"):
                 assert (await box(page, name))["height"] >= 44
-
-
-async def overflow(page: Page) -> int:
-    return int(await page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
-
-
-async def box(page: Page, selector: str) -> Any:
-    return await page.evaluate("(s) => document.querySelector(s).getBoundingClientRect().toJSON()", selector)

@@ -99,8 +99,10 @@ const handlers = {
     if (s.agentActive === item) s.agentActive = null;
   },
   AgentSpeechEnded(s, e) {
+    // An interruption was told before, by the barge-in.
+    if (!e.complete && s.items.some((i) => i.kind === "agent" && i.turn === e.turn && i.state === "cut" && i.heard === e.heard)) return;
     const item = openAgent(s, e.turn);
-    if (!item || item.state === "cut") return; // the barge-in has said it already
+    if (!item) return;
     if (e.complete) Object.assign(item, { state: "done", heard: item.text || e.heard, text: item.text || e.heard });
     else cut(item, e.heard);
     if (s.agentActive === item) s.agentActive = null;
@@ -110,7 +112,7 @@ const handlers = {
     if (e.stage === "voice_to_voice") s.voiceToVoice.push(e.ms);
     if (e.stage === "barge_in_stop") {
       s.bargeInStop.push(e.ms);
-      const item = agent(s, e.turn) ?? lastAgent(s);
+      const item = s.items.findLast((i) => i.kind === "agent" && i.state === "cut" && i.heard) ?? agent(s, e.turn);
       if (item) item.stopMs = e.ms;
       return;
     }
@@ -122,6 +124,11 @@ const handlers = {
     s.ended = { cause: e.cause, detail: e.detail, atNs: e.at_ns };
     s.callerSpeaking = false;
     s.agentActive = null;
+    dropPrepared(s);
+  },
+  ServiceFailed(s, e) {
+    if (e.service === "llm" || e.service === "tts") dropPrepared(s);
+    note(s, e);
   },
 };
 
@@ -146,11 +153,13 @@ function agent(s, turn) {
 
 // Of several speeches in one turn (an apology, then the answer) the one that is not over yet.
 function openAgent(s, turn) {
-  return s.items.find((i) => i.kind === "agent" && i.turn === turn && !["done", "cut"].includes(i.state)) ?? agent(s, turn);
+  return s.items.find((i) => i.kind === "agent" && i.turn === turn && !["done", "cut", "dropped"].includes(i.state)) ?? agent(s, turn);
 }
 
-function lastAgent(s) {
-  return s.items.findLast((i) => i.kind === "agent");
+// A reply that was being prepared will not come: the service failed, or the call is over.
+function dropPrepared(s) {
+  for (const item of s.items) if (item.kind === "agent" && item.state === "preparing") item.state = "dropped";
+  if (s.agentActive?.state === "dropped") s.agentActive = null;
 }
 
 function cut(item, heard) {

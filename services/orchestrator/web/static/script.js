@@ -100,7 +100,8 @@ export class Script {
     const ahead = item.text.slice(cutAt);
     setText(row.ahead, item.state === "cut" ? ahead.trimStart() : ahead);
     row.mark.hidden = item.state !== "cut";
-    if (item.state === "cut") setText(row.mark, item.stopMs === null ? "interrupted here" : `interrupted here, silent after ${Math.round(item.stopMs)} ms`);
+    row.entry.hidden = item.state === "dropped";
+    if (item.state === "cut") setText(row.mark, cutText(item));
     if ((item.state === "done" || item.state === "cut") && !row.told) {
       row.told = true;
       this.announce(`Agent: ${item.heard}${item.state === "cut" ? " (interrupted)" : ""}`);
@@ -145,6 +146,11 @@ export class Script {
       }),
     );
   }
+}
+
+function cutText(item) {
+  if (!item.heard) return "interrupted before its first word";
+  return item.stopMs === null ? "interrupted here" : `interrupted here, silent after ${Math.round(item.stopMs)} ms`;
 }
 
 // Whole words of the text that have been said by now.
