@@ -161,8 +161,8 @@ def _address(core: str) -> str:
 
 
 def _is_pictograph(char: str) -> bool:
-    """Emoji, dingbats, variation selectors, joiners, private use: seen, not said."""
-    return unicodedata.category(char) in ("So", "Sk", "Cf", "Co", "Cs", "Cn") or char == "\ufe0f"
+    """Emoji, dingbats, variation selectors, joiners, private use, control characters: not said."""
+    return unicodedata.category(char) in ("So", "Sk", "Cc", "Cf", "Co", "Cs", "Cn") or char == "\ufe0f"
 
 
 __all__ = ["SpokenWord", "spoken_words"]

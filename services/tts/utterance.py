@@ -124,7 +124,8 @@ class Utterance:
             if self._ended:
                 return None
             self._changed.clear()
-            idle_ns = self._fed_ns + self._idle_ns
+            # A stream may be kept open in silence, but not for ever.
+            idle_ns = max(self._fed_ns, self._playout_end_ns) + self._idle_ns
             relief_ns, urgent = self._relief()
             if await self._wait_change(min(idle_ns, relief_ns)):
                 continue

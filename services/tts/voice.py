@@ -50,8 +50,9 @@ class Voice:
         self.phonemizer = phonemizer or EspeakPhonemizer(self.config.language)
         parts = cut_voice(model)
         # What lies farther away changes the audio by less than -80 dB (a test holds that on a real voice).
-        parts = replace(parts, flow_reach=min(parts.flow_reach, _HEARD_FLOW_REACH))
-        self._parts = parts
+        reach = min(parts.flow_reach, _HEARD_FLOW_REACH)
+        # The sessions hold the weights from here on.
+        self._parts = replace(parts, text=b"", flow=b"", decoder=b"", flow_reach=reach)
         self._text = _session(parts.text, threads, cuda)
         self._flow = _session(parts.flow, threads, cuda)
         self._decoder = _session(parts.decoder, threads, cuda)
