@@ -99,9 +99,9 @@ async def test_received_audio_arrives_as_numbered_frames_at_the_next_poll(lab: L
 async def test_packets_of_30_ms_are_cut_into_frames_of_20(lab: Lab):
     await lab.call()
     lab.engine.audios[1].rx += FRAME + FRAME[:160]
-    await lab.run(5)
+    await lab.run(30)
     lab.engine.audios[1].rx += FRAME[160:] + FRAME
-    await lab.run(5)
+    await lab.run(30)
     assert [len(frame.pcm) for frame in lab.frames if frame.pcm] == [320, 320, 320]
     assert b"".join(frame.pcm for frame in lab.frames) == FRAME * 3
 
