@@ -5,6 +5,7 @@ back. Speech is found by level: 5 ms windows every 1 ms against a threshold abov
 then the edge is refined to 1 ms. Clean onsets are found within ±5 ms (tests/cli/test_measure.py).
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -29,6 +30,8 @@ PAUSE_MS = 350
 _STILL_SPEAKING_MS = 150
 # Silence after which what follows is a new utterance, not the rest of the interrupted one.
 _STOPPED_MS = 600
+# A gap of the caller's own making, in the middle of an utterance, that an agent may take for a pause.
+_CALLER_GAP_MS = 80
 # A hole is digital silence this long between two loud edges.
 _HOLE_MS = 15
 _EDGE_MS = 3
@@ -53,7 +56,7 @@ class Utterance:
     barge_in: bool = False
 
 
-Outcome = Literal["answered", "unanswered", "cut_off", "talked_over"]
+Outcome = Literal["answered", "unanswered", "cut_off", "talked_over", "caller_late"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ class TurnHeard:
 
     `answered`: the agent spoke after the caller's end of speech. `cut_off`: it began while the caller was still
     speaking (it may have spoken again after it: `answer_ns`). `talked_over`: it was speaking when the caller began
-    and did not stop. Only `answered` has a voice-to-voice; only a barge-in that stopped the agent has a stop time.
+    and did not stop. `caller_late`: our own caller left a gap in what it said, so the turn says nothing about the
+    stack. Only `answered` has a voice-to-voice; only a barge-in that stopped the agent has a stop time.
     """
 
     turn: int
@@ -143,7 +147,9 @@ def _hear_turn(
         outcome, answer_ns = "talked_over", None
     elif any(free_ns + _STOPPED_MS * 10**6 * speaking < start < end_ns for start, _ in whole):
         outcome = "cut_off"
-    stopped = stop_ns is not None and outcome != "talked_over"
+    if _caller_gap_ms(sent, said) > _CALLER_GAP_MS:
+        outcome = "caller_late"
+    stopped = stop_ns is not None and outcome not in ("talked_over", "caller_late")
     return TurnHeard(
         turn=said.turn,
         barge_in=said.barge_in,
@@ -154,6 +160,13 @@ def _hear_turn(
         voice_to_voice_ms=(answer_ns - end_ns) / 1e6 if answer_ns is not None and outcome == "answered" else None,
         barge_in_stop_ms=max(0.0, (stop_ns - onset_ns) / 1e6) if stopped and stop_ns is not None else None,
     )
+
+
+def _caller_gap_ms(sent: Track, said: Utterance) -> float:
+    """The longest time within the utterance in which nothing left although something was due."""
+    inside = [c for c in sent.chunks if c.start + len(c.pcm) > said.start and c.start < said.end]
+    waits = [(b.at_ns - a.at_ns) / 1e6 - len(a.pcm) * 1e3 / sent.rate_hz for a, b in itertools.pairwise(inside)]
+    return max(waits, default=0.0)
 
 
 def _stopped(words: list[tuple[int, int]], onset_ns: int, end_ns: int) -> int | None:

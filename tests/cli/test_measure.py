@@ -171,3 +171,14 @@ def test_a_pause_between_clauses_is_not_a_dropped_frame() -> None:
     fade[-400:] *= np.linspace(1, 0, 400) ** 2
     pcm = line(3000, 8000, (500, fade.astype(np.int16)), (1350, burst(600, 8000)))
     assert dropped_frames(packets(pcm, 8000)) == 0
+
+
+def test_a_turn_in_which_our_own_caller_stumbled_does_not_count() -> None:
+    sent = Track(8000)
+    for i, at_ms in enumerate((1000, 1020, 1040, 1200, 1220)):
+        sent.add(burst(20, 8000, seed=i), at_ms * MS)
+    heard = packets(line(4000, 8000, (1700, burst(800, 8000))), 8000)
+    [turn] = hear_turns([Utterance(1, 0, sent.samples)], sent, heard)
+    assert turn.outcome == "caller_late"
+    assert turn.voice_to_voice_ms is None
+    assert turn.answer_ns is not None

@@ -1,0 +1,87 @@
+"""A whole stack of real processes with scripted models on free ports, each service in a supervisor of its own, so
+that one can be started again with other settings while the rest stays up."""
+
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from services.cli.sip_caller import free_ports
+from services.cli.stack import SCRIPTED, Launch, launch_specs, local_services
+from services.cli.supervisor import Supervisor
+from services.common.clock import SystemClock
+
+READY_S = 60.0
+
+
+def isolated(folder: Path, *pairs: str) -> Launch:
+    """Scripted models, free ports, short sentences: a turn takes about two seconds."""
+    names = ("vad", "asr", "llm", "tts", "telephony")
+    grpc = free_ports(len(names) + 2)
+    ports = [f"{name}.port={port}" for name, port in zip(names, grpc, strict=False)]
+    quiet = [f"{name}.metrics_port=0" for name in (*names, "orchestrator")]
+    return Launch.load(
+        None,
+        "cpu",
+        [
+            *SCRIPTED,
+            *ports,
+            *quiet,
+            f"telephony.sip.port={grpc[-2]}",
+            f"web.port={grpc[-1]}",
+            "telephony.sip.rtp_ports=36000,37999",
+            f"data_dir={folder}",
+            "agent.greeting=Hello.",
+            "llm.max_tokens=3",
+            "rpc.drain_s=2",
+            *pairs,
+        ],
+    )
+
+
+class Stack:
+    """Supervisors by service."""
+
+    def __init__(self, launch: Launch) -> None:
+        self.launch = launch
+        self._clock = SystemClock()
+        self._running: dict[str, Supervisor] = {}
+
+    async def start(self, *names: str, launch: Launch | None = None) -> None:
+        """Start these and wait until they are ready."""
+        started = []
+        for name in names:
+            specs = launch_specs(launch or self.launch, [name], self._clock)
+            supervisor = Supervisor(specs, self.launch.settings.data_dir / "logs", self._clock)
+            supervisor.start()
+            self._running[name] = supervisor
+            started.append(supervisor)
+        for supervisor in started:
+            await supervisor.until_ready(READY_S)
+
+    async def restart(self, name: str, *pairs: str) -> None:
+        """The same service with more settings."""
+        await self._running[name].stop()
+        await self.start(name, launch=self.launch.with_overrides(*pairs))
+
+    async def ready(self) -> None:
+        """Every service and the orchestrator answer that they are ready."""
+        for supervisor in self._running.values():
+            await supervisor.until_ready(READY_S)
+
+    async def stop(self) -> None:
+        """Orchestrator first."""
+        for name in reversed(list(self._running)):
+            await self._running[name].stop()
+
+
+@contextlib.asynccontextmanager
+async def scripted_stack(*pairs: str) -> AsyncIterator[Stack]:
+    """Up and ready; stopped at the end. The folder has a short name: PostgreSQL's socket lies in it."""
+    with tempfile.TemporaryDirectory(prefix="tl") as folder:
+        stack = Stack(isolated(Path(folder), *pairs))
+        try:
+            await stack.start(*local_services(stack.launch.settings))
+            yield stack
+        finally:
+            await stack.stop()
