@@ -5,6 +5,7 @@ that is most of a worker's Python time. The calls used here (`bp_audio_*`) are t
 """
 
 import errno
+from collections.abc import Callable
 from typing import Any, Final
 
 from baresip._native import ffi, lib
@@ -20,16 +21,17 @@ _SAMPLE: Final = 2
 class BaresipAudio:
     """The CallAudio protocol for one call handle. Event loop only: the buffers are shared by all calls."""
 
-    __slots__ = ("_allowed", "_counters", "_epoch", "_handle", "_srtp", "_tx_frame")
+    __slots__ = ("_allowed", "_counters", "_epoch", "_handle", "_srtp", "_started")
     _buffer: Any = ffi.new("uint8_t[]", _MAX_READ)
     _view: Any = ffi.buffer(_buffer)
     _info: Any = ffi.new("struct bp_audio_info *")
     _stats: Any = ffi.new("struct bp_audio_stats *")
 
-    def __init__(self, handle: int, allowed: tuple[str, ...], srtp: bool) -> None:
+    def __init__(self, handle: int, allowed: tuple[str, ...], srtp: bool, started: Callable[[], None]) -> None:
         self._handle = handle
         self._allowed = allowed
         self._srtp = srtp
+        self._started = started
         self._epoch = -1
         self._counters = RingCounters()
 
@@ -40,6 +42,7 @@ class BaresipAudio:
             self._epoch = -1
             return None
         self._epoch = info.epoch
+        self._started()
         # A held direction keeps its last rate; one that never was takes the other's.
         tx_hz, rx_hz = info.tx_srate or info.rx_srate, info.rx_srate or info.tx_srate
         return AudioFormat(codec_name(rx_hz, self._allowed), rx_hz, tx_hz, info.tx_ptime or 20, self._srtp)

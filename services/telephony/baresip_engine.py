@@ -27,6 +27,7 @@ from services.telephony import engine as e
 from services.telephony.baresip_audio import BaresipAudio
 from services.telephony.baresip_events import DIGITS, NativeCall, incoming_call, translate
 from services.telephony.engine_log import take_over
+from services.telephony.priority import MediaThreads
 from services.telephony.registration import Registration
 from services.telephony.sip_port import WILDCARDS, advertised_host, free_sip_port
 
@@ -36,6 +37,7 @@ TONE_S: Final = 0.1
 GAP_S: Final = 0.1
 HOLD_TRIES: Final = 20
 HOLD_PAUSE_S: Final = 0.05
+RAISE_AFTER_S: Final = 0.02
 
 
 class BaresipEngine:
@@ -55,6 +57,8 @@ class BaresipEngine:
         self._calls: dict[int, NativeCall] = {}
         self._emit: Callable[[e.EngineEvent], None] = lambda _event: None
         self._registration: Registration | None = None
+        self._threads = MediaThreads()
+        self._raising: asyncio.Task[None] | None = None
 
     # ---- life ----
 
@@ -129,6 +133,8 @@ class BaresipEngine:
         if self._runtime is None:
             return
         try:
+            if self._raising is not None:
+                await self._raising
             if self._registration is not None:
                 await self._registration.close()
             await self._runtime.close()
@@ -139,7 +145,17 @@ class BaresipEngine:
 
     def audio(self, handle: int) -> BaresipAudio:
         """The rings of one call."""
-        return BaresipAudio(handle, self._sip.codecs, self._sip.srtp != "off")
+        return BaresipAudio(handle, self._sip.codecs, self._sip.srtp != "off", self._streams_started)
+
+    def _streams_started(self) -> None:
+        """A call has new media threads; one look at them serves all calls that started together."""
+        if self._settings.nice < 0 and (self._raising is None or self._raising.done()):
+            self._raising = asyncio.create_task(self._raise_threads())
+
+    async def _raise_threads(self) -> None:
+        # A moment's wait gathers a burst, and lets the sender's thread start.
+        await sleep_s(self._clock, RAISE_AFTER_S)
+        await asyncio.to_thread(self._threads.raise_new)
 
     async def answer(self, handle: int) -> None:
         """200 OK; CallEstablished follows the ACK."""
