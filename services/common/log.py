@@ -47,7 +47,10 @@ def configure_logging(settings: LogSettings, service: str) -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
         if settings.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # Plain: where rich is installed, structlog's own choice prints every local variable, callers' words included.
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

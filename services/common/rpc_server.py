@@ -22,6 +22,7 @@ from services.common.errors import InvalidInputError, OverloadedError, Trunkline
 from services.common.log import get_logger
 from services.common.metrics import RPC_ACTIVE, RPC_SECONDS
 from services.common.rpc_client import FIELD_TRAILER, RETRY_PUSHBACK
+from services.common.rpc_input import checked, tolerant
 from services.common.settings import RpcSettings, ServiceSettings
 from services.common.tls import TlsFiles, server_credentials
 from services.common.tracing import server_interceptors
@@ -82,13 +83,13 @@ class TypedErrors(grpc.aio.ServerInterceptor):
                 if handler.request_streaming
                 else grpc.unary_unary_rpc_method_handler
             )
-        return make(wrap, handler.request_deserializer, handler.response_serializer)
+        return make(wrap, tolerant(handler.request_deserializer), handler.response_serializer)
 
     def _unary(self, inner: Any, method: str) -> Any:
         async def run(request: Any, context: Any) -> Any:
             with _Measured(self._clock, method) as measured:
                 try:
-                    return await inner(request, context)
+                    return await inner(checked(request), context)
                 except TrunklineError as error:
                     measured.code = error.status.name
                     await abort(context, error)
@@ -99,7 +100,7 @@ class TypedErrors(grpc.aio.ServerInterceptor):
         async def run(request: Any, context: Any) -> AsyncIterator[Any]:
             with _Measured(self._clock, method) as measured:
                 try:
-                    answers = inner(request, context)
+                    answers = inner(checked(request), context)
                     if inspect.isawaitable(answers):
                         # Handlers of the health service write to the context themselves.
                         await answers

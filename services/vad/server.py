@@ -3,11 +3,12 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import grpc.aio
 import numpy as np
+from prometheus_client import Gauge
 
 from services import __version__
 from services.common.clock import Clock
@@ -27,6 +28,7 @@ from services.vad.turn import SmartTurnEngine, TurnEngine, TurnPredictor
 log = get_logger(__name__)
 
 FULL_NAME = vad_pb2.DESCRIPTOR.services_by_name["VadService"].full_name
+CALLS: Final = Gauge("trunkline_vad_calls", "Calls whose recurrent state is held.")
 _STREAMS = itertools.count()
 
 
@@ -52,6 +54,7 @@ class VadServicer(vad_pb2_grpc.VadServiceServicer):
                 yield await self._answer(stream, request)
         finally:
             self._calls.close_stream(stream)
+            CALLS.set(len(self._calls))
 
     async def _answer(self, stream: int, request: vad_pb2.DetectRequest) -> vad_pb2.DetectResponse:
         arrived_ns = self._clock.now_ns()
@@ -68,6 +71,7 @@ class VadServicer(vad_pb2_grpc.VadServiceServicer):
             response.detections.add(call_id=job.call_id, seq=job.seq, speech_probability=probability)
         for call_id in request.closed_call_ids:
             self._calls.close(stream, call_id)
+        CALLS.set(len(self._calls))
         response.timings.queue_ms = outcome.queue_ms
         response.timings.compute_ms = outcome.compute_ms
         response.timings.total_ms = (self._clock.now_ns() - arrived_ns) / 1e6

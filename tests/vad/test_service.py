@@ -217,3 +217,42 @@ async def test_audio_at_an_unknown_rate_is_invalid_argument(scripted):
         await scripted.stub.PredictTurn(vad_pb2.PredictTurnRequest(pcm=bytes(640), sample_rate_hz=44_100))
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "sample_rate_hz" in refused.value.details()
+
+
+async def test_bytes_that_are_no_protobuf_end_their_own_rpc_only(scripted):
+    method = "/trunkline.vad.v1.VadService"
+    garbage = b"\xff\xfe\xfd not a message"
+    good = scripted.stub.Detect(timeout=10)
+    await good.write(vad_pb2.DetectRequest(frames=frames("good", silence(32))))
+    assert (await good.read()).detections
+    with pytest.raises(grpc.aio.AioRpcError) as unary:
+        await scripted.channel.unary_unary(f"{method}/PredictTurn")(garbage, timeout=5)
+    bad = scripted.channel.stream_stream(f"{method}/Detect")(timeout=5)
+    await bad.write(garbage)
+    with pytest.raises(grpc.aio.AioRpcError) as streamed:
+        await bad.read()
+    for refused in (unary, streamed):
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    await good.write(vad_pb2.DetectRequest(frames=frames("good", silence(32), first_seq=1)))
+    assert (await good.read()).detections[0].seq == 1
+    good.cancel()
+
+
+async def test_a_client_that_vanishes_leaves_no_call_behind(scripted):
+    for _ in range(5):
+        stream = scripted.stub.Detect(timeout=10)
+        await stream.write(vad_pb2.DetectRequest(frames=[*frames("a", silence(32)), *frames("b", silence(32))]))
+        assert len((await stream.read()).detections) == 2
+        stream.cancel()
+        # The service hears of it a moment later: with two places, the next client must find both free again.
+        await until_free(scripted)
+
+
+async def until_free(lab):
+    for _ in range(200):
+        (response,) = await lab.detect(
+            [vad_pb2.DetectRequest(frames=[*frames("x", silence(32)), *frames("y", silence(32))])]
+        )
+        if not response.errors:
+            return
+    raise AssertionError("the calls of a vanished client were not freed")
