@@ -154,6 +154,8 @@ class TtsSettings(ServiceSettings):
     first_clause_chars: Positive = 25
     cache_mb: Positive = 64
     max_streams: Positive = 64
+    # New streams are refused while audio that is due waits longer than this for a thread.
+    max_late_ms: Positive = 1000
     # Clauses computed at once, each on `threads` threads.
     workers: Positive = 2
     # Audio made beyond what the listener can have heard by now: what a barge-in may waste at most.
@@ -281,6 +283,7 @@ class AgentSettings(Section):
     apology_goodbye: str = "I am sorry, we have a technical problem. Please call again later. Goodbye."
     reprompt: str = "Are you still there?"
     goodbye: str = "I cannot hear you, so I will end the call. Goodbye."
+    time_over: str = "We have come to the longest time a call may take. Goodbye."
     not_understood: str = "Sorry, I did not catch that. Could you say it again?"
     max_history_turns: Positive = 12
 

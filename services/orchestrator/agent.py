@@ -115,14 +115,14 @@ class Agent:
         if self._faults.answered(service):
             self._ctx.log(ev.ServiceRecovered(at_ns=self._ctx.clock.now_ns(), service=service))
 
-    def goodbye(self, reason: str) -> None:
-        """Say that we have a problem, then end the call; nothing can interrupt it."""
+    def goodbye(self, reason: str, text: str = "") -> None:
+        """Say `text` (that we have a problem), then end the call; nothing can interrupt it."""
         if self.ending:
             return
         self.ending = True
         self._retries += 1
         self._cut(None)
-        text = self._ctx.settings.agent.apology_goodbye
+        text = text or self._ctx.settings.agent.apology_goodbye
         self._say_phrase("goodbye", text, then=lambda: self._hang_up(reason), last=True)
 
     # ---- the floor

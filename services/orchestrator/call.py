@@ -101,6 +101,7 @@ class Call:
             )
             self._leg.reject(SIP_UNAVAILABLE)
             self._end("rejected", "database")
+            self._close()
             raise
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -141,11 +142,14 @@ class Call:
         """Deadlines of the call as a whole."""
         await sleep_s(self._clock, ESTABLISH_DEADLINE_S)
         if not self._established.is_set():
-            self.hangup("no media")
+            self._leg.hangup()
+            self._end("failed", "no media")
             return
         await sleep_s(self._clock, self._ctx.settings.orchestrator.max_call_s)
         if self._agent is not None:
-            self._last_words("max call length")
+            self._agent.goodbye("max call length", self._ctx.settings.agent.time_over)
+        await sleep_s(self._clock, LAST_WORDS_DEADLINE_S)
+        self.hangup("max call length")
 
     async def _force_end(self) -> None:
         """A leg that does not say that it ended must not keep the call."""
@@ -331,10 +335,6 @@ class Call:
             if service == "vad" or self._taker.utterance_open:
                 self._agent.trouble(service)
             await sleep_s(self._clock, 2 * PATIENCE_S)
-
-    def _last_words(self, reason: str) -> None:
-        if self._agent is not None:
-            self._agent.goodbye(reason)
 
     def _guard(self, act: Callable[[], None]) -> None:
         try:

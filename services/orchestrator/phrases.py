@@ -40,6 +40,7 @@ class Phrasebook:
             agent.reprompt,
             agent.goodbye,
             agent.not_understood,
+            agent.time_over,
         )
         self._phrases: dict[tuple[str, int], Phrase] = {}
 
