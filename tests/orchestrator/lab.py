@@ -159,7 +159,7 @@ class Lab:
     def __init__(self, reply_words: int = 4, asr_final_ms: int = 20, **overrides: Any) -> None:
         scripted: dict[str, dict[str, Any]] = {name: {"engine": "scripted"} for name in ("vad", "asr", "llm", "tts")}
         # Four words of the scripted reply: a second of speech is enough for most tests.
-        scripted["llm"]["max_tokens"] = reply_words
+        scripted["llm"] |= {"max_tokens": reply_words, "slots": 64}
         latencies = {"asr_final_ms": asr_final_ms, "llm_ttft_ms": 30, "tts_ttfa_ms": 10, "llm_tokens_per_s": 500}
         tree = {**scripted, "scripted": latencies, **overrides}
         self.settings = load_settings(env={}, overrides=tree)
