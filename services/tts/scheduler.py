@@ -45,6 +45,12 @@ class DeadlineScheduler:
         """Steps that have no thread yet."""
         return len(self._waiting)
 
+    def lateness_ms(self) -> float:
+        """How long the latest step has been due without a thread; 0 when all are in time."""
+        now_ns = self._clock.now_ns()
+        late_ns = (now_ns - max(waiting.deadline_ns, waiting.queued_ns) for waiting in self._waiting)
+        return max(0.0, max(late_ns, default=0) / 1e6)
+
     async def run(self, step: Callable[[], T], deadline_ns: int) -> T:
         """The step's result; raises what it raises. Cancelling drops a step that has not started."""
         result = asyncio.get_running_loop().create_future()

@@ -33,6 +33,10 @@ class ScriptedRunner:
         await sleep_s(self._clock, self._latency_s)
         return step()
 
+    def lateness_ms(self) -> float:
+        """Never late."""
+        return 0.0
+
     def close(self) -> None:
         """Nothing to free."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -28,8 +28,8 @@ from services.tts.utterance import Utterance, UtteranceConfig
 log = get_logger(__name__)
 
 RATES_HZ = (8000, 16000, 22050, 24000, 48000)
-# What a leg may ask for: G.711; G.722 and the models; Opus and WebRTC.
-WARM_RATES_HZ = (8000, 16000, 48000)
+# What a leg may ask for: G.711; G.722; the browser; Opus on a trunk.
+WARM_RATES_HZ = (8000, 16000, 24000, 48000)
 _FULL_NAME = "trunkline.tts.v1.TtsService"
 _FOREVER_NS = 2**62
 
@@ -47,36 +47,33 @@ class TtsServicer(tts_pb2_grpc.TtsServiceServicer):
         cache_bytes = 0 if engine.name == "scripted" else settings.tts.cache_mb * 1024 * 1024
         self._cache = PhraseCache(cache_bytes, runner)
         self._streams = 0
-        self._warming: asyncio.Task[None] | None = None
 
     async def warm(self) -> None:
-        """Load the voices (each speaks once while loading) and make the greeting in advance."""
+        """Load the voices (each speaks once while loading) and make the agent's own sentences in advance."""
         start_ns = self._clock.now_ns()
         await self._runner.run(self._engine.load, 0)
-        if self._engine.name != "scripted":
-            # The greeting is needed by the first call; the rest is made after readiness, behind every call's work.
-            await self._warm_phrases((self._agent.greeting,))
-            self._warming = asyncio.create_task(self._warm_phrases(_sentences(self._agent)))
+        phrases = 0 if self._engine.name == "scripted" else await self._warm_phrases()
         metrics.CACHE_BYTES.set_function(lambda: float(self._cache.size))
         log.info(
             "tts warm",
             engine=self._engine.name,
             voices=len(self._engine.voices),
+            phrases=phrases,
+            cache_kb=self._cache.size // 1024,
             took_ms=(self._clock.now_ns() - start_ns) // 1_000_000,
         )
 
-    async def _warm_phrases(self, sentences: Sequence[str]) -> None:
+    async def _warm_phrases(self) -> int:
         try:
             voice = choose_voice(self._engine.voices, self._agent.voice, self._agent.locale)
         except InvalidInputError as error:
             log.warning("agent phrases not made in advance", reason=error.message)
-            return
-        made = 0
-        for sentence in dict.fromkeys(sentences):
+            return 0
+        texts: dict[str, None] = {}
+        for sentence in _sentences(self._agent):
             splitter = ClauseSplitter(self._settings.first_clause_chars, voice.locale)
-            for clause in [*splitter.push(sentence), *splitter.flush()]:
-                made += await self._warm_phrase(clause.text.strip(), voice)
-        log.info("phrases made in advance", clauses=made, cache_kb=self._cache.size // 1024)
+            texts |= {clause.text.strip(): None for clause in [*splitter.push(sentence), *splitter.flush()]}
+        return sum(await asyncio.gather(*(self._warm_phrase(text, voice) for text in texts)))
 
     async def _warm_phrase(self, text: str, voice: VoiceInfo) -> bool:
         words = spoken_words(text, voice.locale)
@@ -95,17 +92,13 @@ class TtsServicer(tts_pb2_grpc.TtsServiceServicer):
 
     async def close(self) -> None:
         """Free the threads."""
-        if self._warming is not None:
-            self._warming.cancel()
         self._runner.close()
 
     async def Synthesize(
         self, request_iterator: AsyncIterator[tts_pb2.SynthesizeRequest], context: Any
     ) -> AsyncIterator[tts_pb2.SynthesizeResponse]:
         """See the proto."""
-        if self._streams >= self._settings.max_streams:
-            metrics.REFUSED.inc()
-            raise OverloadedError("The tts service", retry_after_s=1.0)
+        self._admit()
         self._streams += 1
         metrics.STREAMS.set(self._streams)
         reader: asyncio.Task[None] | None = None
@@ -151,6 +144,13 @@ class TtsServicer(tts_pb2_grpc.TtsServiceServicer):
             device=self._engine.device,
             details=dict(self._engine.details()),
         )
+
+    def _admit(self) -> None:
+        """Refuse what would be late or make others late. Raises OverloadedError."""
+        late_ms = self._runner.lateness_ms()
+        if self._streams >= self._settings.max_streams or late_ms > self._settings.max_late_ms:
+            metrics.REFUSED.inc()
+            raise OverloadedError("The tts service", retry_after_s=max(1.0, late_ms / 1000))
 
     def _checked(self, request: tts_pb2.SynthesizeRequest | None) -> UtteranceConfig:
         """The first message as a config. Raises InvalidInputError naming the field."""
@@ -202,15 +202,10 @@ def _pass_on(reader: asyncio.Task[None], utterance: Utterance) -> None:
         utterance.fail(error)
 
 
-def _sentences(agent: AgentSettings) -> tuple[str, ...]:
-    """What the agent says whatever the caller says, soonest first; the greeting aside."""
-    return (
-        agent.not_understood,
-        agent.apology_retry,
-        agent.reprompt,
-        agent.apology_goodbye,
-        agent.goodbye,
-    )
+def _sentences(agent: AgentSettings) -> list[str]:
+    """What the agent says whatever the caller says: every text of its settings that is spoken as it stands."""
+    unspoken = {"locale", "voice", "system_prompt"}
+    return [value for name, value in agent if name not in unspoken and isinstance(value, str)]
 
 
 def build(settings: Settings, clock: Clock) -> GrpcService:

@@ -55,6 +55,10 @@ class Runner(Protocol):
         """The step's result. Raises what the step raises."""
         ...
 
+    def lateness_ms(self) -> float:
+        """How long the latest step has been due without being run; 0 when all are in time."""
+        ...
+
     def close(self) -> None:
         """Start nothing more."""
         ...

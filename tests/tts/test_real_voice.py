@@ -33,7 +33,7 @@ on_module_loop = pytest.mark.asyncio(loop_scope="module")
 
 VOICE = "piper-en_US-joe-medium"
 GREETING = "Hello, this is an assistant. How can I help?"
-OTHERS = ("apology_retry", "apology_goodbye", "reprompt", "goodbye", "not_understood")
+OTHERS = ("apology_retry", "apology_goodbye", "reprompt", "goodbye", "not_understood", "time_over")
 SENTENCES = [
     "I have found your order, and it should arrive on Thursday morning.",
     "Please hold the line while I connect you to a colleague.",

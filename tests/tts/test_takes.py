@@ -24,6 +24,9 @@ class InlineRunner:
         await asyncio.sleep(0)
         return step()
 
+    def lateness_ms(self) -> float:
+        return 0.0
+
     def close(self) -> None: ...
 
 
@@ -159,6 +162,23 @@ async def test_steps_run_earliest_deadline_first_and_equals_in_order() -> None:
     gate.set()
     await asyncio.gather(blocker, *tasks)
     assert order == ["now", "soon", "also soon", "later"]
+    scheduler.close()
+
+
+async def test_lateness_counts_from_when_a_step_was_due_and_found_no_thread() -> None:
+    clock = VirtualClock()
+    scheduler = DeadlineScheduler(1, clock)
+    gate = threading.Event()
+    blocker = asyncio.create_task(scheduler.run(gate.wait, 0))
+    await asyncio.sleep(0)
+    due = [asyncio.create_task(scheduler.run(lambda: None, int(ms * 1e6))) for ms in (300, 5000)]
+    await asyncio.sleep(0)
+    assert scheduler.lateness_ms() == 0
+    clock.advance_now_ms(1000)
+    assert scheduler.lateness_ms() == 700
+    gate.set()
+    await asyncio.gather(blocker, *due)
+    assert scheduler.lateness_ms() == 0
     scheduler.close()
 
 

@@ -1,4 +1,4 @@
-"""What is made before the first call, and in which order."""
+"""What is made before the first call."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ def clauses_of(settings: Settings, *sentences: str) -> set[str]:
 
 
 async def warmed(settings: Settings, ms: float) -> tuple[TtsServicer, bool]:
-    """The servicer after `ms` of warming, 10 ms a phrase, and whether it is ready."""
+    """The servicer after `ms` of warming, 10 ms to load and 10 ms for all phrases, and whether it is ready."""
     clock = VirtualClock()
     servicer = TtsServicer(settings, QuickEngine(ScriptedSettings()), ScriptedRunner(10, clock), clock)
     warming = asyncio.create_task(servicer.warm())
@@ -34,16 +34,16 @@ async def warmed(settings: Settings, ms: float) -> tuple[TtsServicer, bool]:
     return servicer, ready
 
 
-async def test_the_service_is_ready_with_its_greeting_and_makes_the_other_sentences_afterwards() -> None:
+async def test_the_service_is_not_ready_before_the_agents_sentences_are_made_at_every_rate_of_a_leg() -> None:
     settings = load_settings(env={})
-    agent, rates = settings.agent, len(WARM_RATES_HZ)
-    greeting = clauses_of(settings, agent.greeting)
-    servicer, ready = await warmed(settings, 10 + 10 * len(greeting))
-    assert ready
-    assert servicer.cached_phrases == rates * len(greeting)
-    servicer, ready = await warmed(settings, 5000)
+    agent = settings.agent
     others = (agent.not_understood, agent.apology_retry, agent.reprompt, agent.apology_goodbye, agent.goodbye)
-    assert servicer.cached_phrases == rates * len(clauses_of(settings, agent.greeting, *others))
+    expected = len(WARM_RATES_HZ) * len(clauses_of(settings, agent.greeting, agent.time_over, *others))
+    servicer, ready = await warmed(settings, 19)
+    assert not ready
+    servicer, ready = await warmed(settings, 21)
+    assert ready
+    assert servicer.cached_phrases == expected
     await servicer.close()
 
 

@@ -7,11 +7,15 @@ import grpc
 import grpc.aio
 import pytest
 
+from services.common.clock import SystemClock
 from services.common.errors import InvalidInputError, OverloadedError, TrunklineError
 from services.common.rpc_client import from_rpc_error
+from services.common.settings import ScriptedSettings
 from services.pb.trunkline.common.v1 import common_pb2
 from services.pb.trunkline.tts.v1 import tts_pb2
 from services.tts.metrics import CLAUSES, STREAMS
+from services.tts.scripted import ScriptedEngine, ScriptedRunner
+from services.tts.server import TtsServicer, service_of
 from tests.tts.conftest import TtsClient, collect, running, tts_settings
 
 SCRIPTED = tts_settings(engine="scripted")
@@ -81,6 +85,31 @@ async def test_one_stream_more_than_the_bound_is_refused_with_a_delay_and_the_ot
             await call.write(END)
             assert (await collect(call)).finished is not None
         assert (await client.say("Hello.")).finished is not None
+
+
+class LateRunner(ScriptedRunner):
+    """Has work that has been due for 1.5 s."""
+
+    def lateness_ms(self) -> float:
+        return 1500.0
+
+
+async def test_while_due_audio_waits_new_streams_are_refused_for_as_long() -> None:
+    clock = SystemClock()
+    servicer = TtsServicer(SCRIPTED, ScriptedEngine(ScriptedSettings()), LateRunner(1, clock), clock)
+    async with running(SCRIPTED, service=service_of(servicer)) as client:
+        error = await failure(client, config(), END)
+        assert isinstance(error, OverloadedError)
+        assert error.retry_after_s == 1.5
+
+
+async def test_no_log_line_holds_what_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    async with running(SCRIPTED) as client:
+        await client.say("Your password is marmalade.")
+        await failure(client, config(), tts_pb2.SynthesizeRequest(text="marmalade " * 3000))
+    captured = capsys.readouterr()
+    assert "tts warm" in captured.out + captured.err
+    assert "marmalade" not in captured.out + captured.err
 
 
 async def test_a_cancelled_stream_gives_its_place_back() -> None:
