@@ -1,16 +1,19 @@
 """The contract over real gRPC, with a second worker process as the caller: what the orchestrator builds on."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import grpc.aio
 import pytest
 
+from services.common.clock import SystemClock
 from services.common.rpc_client import open_channel
 from services.common.settings import RpcSettings
 from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.telephony.client import WorkerClient
 from tests.telephony.lab import CALLER, Side, connect, loud, main_frequency, side, tone
 from tests.telephony.process import worker_process
+from tests.telephony.raw_call import ULAW, RawCall
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -110,6 +113,37 @@ async def test_clear_silences_the_wire_and_says_what_was_thrown_away(pair):
     await callee.until(lambda: callee.last[answered].tx_samples_sent == cleared.tx_samples_sent + rate * 0.5)
     assert callee.last[answered].tx_samples_queued == 0
     await hang_up(caller, leg, callee, answered)
+
+
+async def test_after_a_clear_the_wire_falls_silent(pair, record_property):
+    """Counted in packets at the far end's socket; how long it took is reported, not asserted."""
+    _, callee = pair
+    sound_ns: list[int] = []
+
+    def on_rtp(payload: bytes, at_ns: int) -> None:
+        if abs(int(ULAW[payload[80]])) > 200:
+            sound_ns.append(at_ns)
+
+    call = RawCall(callee.uri.split("@")[1].split(";")[0], on_rtp=on_rtp)
+    await call.open()
+    asked = asyncio.create_task(call.invite())
+    leg, _ = await callee.answer()
+    assert await asked == 200
+    await callee.play(leg, b"\x00\x20" * 8000, 8000)
+    callee.client.play(leg, b"\x00\x20" * 160)
+    cleared_ns = SystemClock().now_ns()
+    callee.client.command(leg, clear=pb.Clear())
+    await callee.client.event(leg, "cleared")
+    heard = len(call.arrivals)
+    await callee.until(lambda: len(call.arrivals) > heard + 15)
+    assert sound_ns
+    record_property("clear_to_silence_ms", round((sound_ns[-1] - cleared_ns) / 1e6, 1))
+    before = len(sound_ns)
+    await callee.until(lambda: len(call.arrivals) > heard + 25)
+    assert len(sound_ns) == before
+    assert await call.bye() == 200
+    await callee.client.event(leg, "ended")
+    call.close()
 
 
 async def test_too_much_audio_is_refused_and_the_call_goes_on(pair):
