@@ -201,6 +201,8 @@ class TelephonySettings(ServiceSettings):
     poll_ms: Annotated[int, Field(ge=1, le=20)] = 5
     # Note when each packet leaves, for a test caller that measures; costs one native call per poll and leg.
     tx_times: bool = False
+    # Most audio ever queued for the wire. More than 60 ms only for a test caller, which never has to flush.
+    committed_ms: Annotated[int, Field(ge=20, le=400)] = 60
     # Scheduling priority where the process may have it: late media threads add 20 ms to a call for good. 0: as it is.
     nice: Annotated[int, Field(ge=-20, le=0)] = -10
     # An answer or dial that the rate limit would hold longer than this is refused.

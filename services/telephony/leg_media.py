@@ -34,6 +34,8 @@ class LegMedia:
     fmt: AudioFormat | None = None
     # Look at the transmit ring at every poll, so that the time a packet left is known to within a poll.
     note_sends: bool = False
+    # Most audio ever in the transmit ring.
+    committed_ms: int = COMMITTED_MS
     seq: int = 0
     ledger: FrameLedger | None = None
     _frame_bytes: int = 0
@@ -85,7 +87,7 @@ class LegMedia:
         """
         if self.note_sends:
             self._note_sent(now_ns)
-        elif now_ns < self._quiet_until_ns and not self._flush_ns:
+        if now_ns < self._quiet_until_ns and not self._flush_ns:
             return 0
         frames: list[bytes] = []
         while len(frames) < _MAX_FRAMES and (pcm := self._read_frame()):
@@ -121,7 +123,11 @@ class LegMedia:
         self.ledger.observe(self.audio.counters())
         held = sum(map(len, self._held_back))
         # While a clear is under way the ring counts as empty: what is in it is already given up.
-        room = frame * (COMMITTED_MS // FRAME_MS) - held if self._flush_ns else self.ledger.room(COMMITTED_MS) * 2
+        room = (
+            frame * (self.committed_ms // FRAME_MS) - held
+            if self._flush_ns
+            else self.ledger.room(self.committed_ms) * 2
+        )
         taken = pcm[: max(0, room) // frame * frame]
         if self._flush_ns:
             self._held_back.append(taken)
@@ -131,7 +137,7 @@ class LegMedia:
             return ""
         refused_ms = (len(pcm) - len(taken)) // frame * FRAME_MS
         PLAY_REFUSED.inc(refused_ms)
-        return f"{COMMITTED_MS} ms are queued already, {refused_ms} ms were refused"
+        return f"{self.committed_ms} ms are queued already, {refused_ms} ms were refused"
 
     def _write(self, pcm: bytes) -> int:
         """Bytes the ring took; 0 while the call does not send."""
@@ -198,7 +204,7 @@ class LegMedia:
 
     def _note_sent(self, now_ns: int) -> None:
         ledger = self.ledger
-        if ledger is None:
+        if ledger is None or not ledger.queued:
             return
         ledger.observe(self.audio.counters())
         if ledger.sent != self._sent_seen:

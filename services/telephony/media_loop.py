@@ -8,7 +8,7 @@ from typing import Final
 
 from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.telephony.engine import AudioFormat, AudioRestartedError, CallAudio
-from services.telephony.leg_media import LegMedia
+from services.telephony.leg_media import COMMITTED_MS, LegMedia
 from services.telephony.leg_types import State
 from services.telephony.legs import Leg
 
@@ -20,15 +20,19 @@ RESTARTED: Final = "the audio was renegotiated, this frame is lost"
 class MediaLoop:
     """Holds one LegMedia per leg. `emit` takes events, `formatted` learns that a leg's streams are up."""
 
-    def __init__(self, emit: Emit, formatted: Formatted, *, note_sends: bool = False) -> None:
+    def __init__(
+        self, emit: Emit, formatted: Formatted, *, note_sends: bool = False, committed_ms: int = COMMITTED_MS
+    ) -> None:
         self._note_sends = note_sends
+        self._committed_ms = committed_ms
         self._emit = emit
         self._formatted = formatted
         self._legs: dict[int, tuple[Leg, LegMedia]] = {}
 
     def add(self, leg: Leg, audio: CallAudio) -> None:
         """A leg exists; its streams may come later."""
-        self._legs[leg.leg_id] = (leg, LegMedia(leg.leg_id, audio, note_sends=self._note_sends))
+        media = LegMedia(leg.leg_id, audio, note_sends=self._note_sends, committed_ms=self._committed_ms)
+        self._legs[leg.leg_id] = (leg, media)
 
     def remove(self, leg_id: int) -> None:
         """A leg has ended."""

@@ -43,7 +43,9 @@ class Worker:
         self._admission = Admission(settings.max_calls, bucket)
         self._actions = Actions(engine, clock, bucket, self)
         self._legs: dict[int, Leg] = {}
-        self._media = MediaLoop(self._event, self._formatted, note_sends=settings.tx_times)
+        self._media = MediaLoop(
+            self._event, self._formatted, note_sends=settings.tx_times, committed_ms=settings.committed_ms
+        )
         self._leg_of: dict[int, int] = {}
         self._handles: dict[int, int] = {}
         self._next_leg = 1
