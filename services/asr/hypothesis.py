@@ -116,8 +116,8 @@ class Engine(Protocol):
         """Requests of equal groups can be decoded in one batch."""
         ...
 
-    def window_ms(self, audio_ms: int) -> int:
-        """Length of the window the encoder sees for this much audio: what the work costs."""
+    def window_ms(self, request: DecodeRequest) -> int:
+        """Length of the window the encoder sees for this request: most of what the work costs."""
         ...
 
     def encode(self, batch: Sequence[DecodeRequest]) -> Any:

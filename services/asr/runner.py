@@ -102,7 +102,7 @@ class Runner:
                     remedy="On CUDA machines install nvidia-cublas-cu12, or set asr.device=cpu.",
                 ) from error
             elapsed_ms = (self._clock.now_ns() - start_ns) / NS_PER_MS
-            units = units_of([(self._engine.window_ms(audio_ms), audio_ms)])
+            units = units_of([(self._engine.window_ms(request), audio_ms)])
             self._scheduler.learn(Priority.FINAL if words else Priority.PARTIAL, units, elapsed_ms)
 
     async def close(self) -> None:
@@ -126,11 +126,10 @@ class Runner:
             key=key,
             priority=Priority.PARTIAL if partial else Priority.FINAL,
             group=self._engine.group(request),
-            window_ms=self._engine.window_ms(request.audio_ms),
+            window_ms=self._engine.window_ms(request),
             audio_ms=request.audio_ms,
             arrival_ns=now_ns,
             deadline_ns=now_ns + (deadline_ms or default_ms) * NS_PER_MS,
-            hard_deadline=deadline_ms > 0,
             owner=ticket,
         )
         try:
@@ -145,7 +144,7 @@ class Runner:
     def promote(self, ticket: Ticket, deadline_ms: int) -> None:
         """See Recogniser."""
         if ticket.job is not None and deadline_ms > 0:
-            self._scheduler.promote(ticket.job, self._clock.now_ns() + deadline_ms * NS_PER_MS, hard=True)
+            self._scheduler.promote(ticket.job, self._clock.now_ns() + deadline_ms * NS_PER_MS)
 
     def cancel(self, ticket: Ticket) -> None:
         """See Recogniser."""

@@ -49,8 +49,6 @@ class Job:
     audio_ms: int
     arrival_ns: int
     deadline_ns: int
-    # The client said when it needs the answer: later, it is worth nothing.
-    hard_deadline: bool = False
     owner: Any = field(default=None, repr=False)
     cancelled: bool = False
 
@@ -85,14 +83,15 @@ class Scheduler:
     def submit(self, job: Job, now_ns: int) -> Job | None:
         """Queue a job; returns the waiting one it replaces, or the job itself when its like already runs.
 
-        Raises OverloadedError when it would start more than `max_queue_ms` from now, or miss the deadline that
-        its client set because of the queue. Finals never wait for partials, so partials never cause a refusal.
+        Raises OverloadedError when it would start more than `max_queue_ms` from now; a partial, when the queue
+        would make it miss its deadline. A final's deadline only orders: late, it is still what the caller said.
+        Finals never wait for partials, so partials never cause their refusal.
         """
         if job.priority is Priority.PARTIAL and any(r.key == job.key for r in self._running):
             return job
         wait_ms = self._wait_ms(job, now_ns)
         allowed_ms = float(self._max_queue_ms)
-        if job.hard_deadline or job.priority is Priority.PARTIAL:
+        if job.priority is Priority.PARTIAL:
             slack_ms = (job.deadline_ns - now_ns) / NS_PER_MS - self._cost_ms([job])
             # Alone it would be late as well: then the queue is not to blame, and waiting for it does not help.
             allowed_ms = min(allowed_ms, slack_ms) if slack_ms > 0 else allowed_ms
@@ -108,15 +107,14 @@ class Scheduler:
         if self._queue.get(job.key) is job:
             del self._queue[job.key]
 
-    def promote(self, job: Job, deadline_ns: int, *, hard: bool) -> None:
+    def promote(self, job: Job, deadline_ns: int) -> None:
         """A provisional final becomes the one that is waited for; its deadline can only come nearer."""
-        if deadline_ns < job.deadline_ns:
-            job.deadline_ns = deadline_ns
-            job.hard_deadline = hard
+        job.deadline_ns = min(job.deadline_ns, deadline_ns)
 
     def next_batch(self, now_ns: int) -> Plan:
         """Take the next batch from the queue; empty when nothing waits."""
-        dropped = [job for job in self._queue.values() if self._is_pointless(job, now_ns)]
+        late = [job for job in self._queue.values() if now_ns > job.deadline_ns]
+        dropped = [job for job in late if job.priority is Priority.PARTIAL]
         for job in dropped:
             del self._queue[job.key]
         waiting = sorted(self._queue.values(), key=lambda j: (j.priority, j.deadline_ns, j.arrival_ns))
@@ -190,9 +188,6 @@ class Scheduler:
     def _in_time(self, batch: list[Job], now_ns: int) -> bool:
         end_ns = now_ns + int(self._cost_ms(batch) * NS_PER_MS)
         return all(end_ns <= job.deadline_ns for job in batch)
-
-    def _is_pointless(self, job: Job, now_ns: int) -> bool:
-        return (job.hard_deadline or job.priority is Priority.PARTIAL) and now_ns > job.deadline_ns
 
     def _wait_ms(self, job: Job, now_ns: int) -> float:
         """Predicted time until `job` would start: the running batch and what goes before it."""

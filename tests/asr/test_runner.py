@@ -36,7 +36,7 @@ class ObedientEngine:
     def group(self, request: DecodeRequest) -> Hashable:
         return request.words
 
-    def window_ms(self, audio_ms: int) -> int:
+    def window_ms(self, request: DecodeRequest) -> int:
         return 10_000
 
     def encode(self, batch: Sequence[DecodeRequest]) -> Any:

@@ -120,17 +120,17 @@ def test_after_the_named_time_of_progress_the_refused_work_is_accepted(clock: Vi
 
 def test_an_idle_recogniser_refuses_nothing_not_even_an_impossible_deadline(clock: VirtualClock) -> None:
     scheduler = Scheduler(max_batch=1, max_queue_ms=1)
-    scheduler.submit(make(clock, "a", deadline_ms=1, hard_deadline=True, audio_ms=30_000), clock.now_ns())
+    scheduler.submit(make(clock, "a", deadline_ms=1, audio_ms=30_000), clock.now_ns())
     assert keys(scheduler, clock) == ["a"]
 
 
-def test_a_deadline_of_the_client_is_refused_when_the_queue_would_make_it_late(clock: VirtualClock) -> None:
+def test_a_partial_that_the_queue_would_make_late_is_refused_but_a_final_is_not(clock: VirtualClock) -> None:
     scheduler = Scheduler(max_batch=1, max_queue_ms=10_000)
     for i in range(5):
         scheduler.submit(make(clock, i, deadline_ms=200), clock.now_ns())
     with pytest.raises(OverloadedError):
-        scheduler.submit(make(clock, "hard", deadline_ms=400, hard_deadline=True), clock.now_ns())
-    assert scheduler.submit(make(clock, "soft", deadline_ms=400), clock.now_ns()) is None
+        scheduler.submit(make(clock, "partial", PARTIAL, deadline_ms=400), clock.now_ns())
+    assert scheduler.submit(make(clock, "final", deadline_ms=400), clock.now_ns()) is None
 
 
 def test_partials_never_cause_the_refusal_of_a_final(clock: VirtualClock) -> None:
@@ -161,16 +161,14 @@ def test_a_partial_whose_like_runs_is_not_queued(clock: VirtualClock) -> None:
     assert len(scheduler) == 0
 
 
-def test_what_nobody_needs_any_more_is_dropped_not_decoded(clock: VirtualClock) -> None:
+def test_a_late_partial_is_dropped_and_a_late_final_is_decoded(clock: VirtualClock) -> None:
     scheduler = Scheduler(max_batch=4, max_queue_ms=3000)
-    partial, soft = make(clock, "partial", PARTIAL, 300), make(clock, "soft", FINAL, 300)
-    hard = make(clock, "hard", FINAL, 300, hard_deadline=True)
-    for job in (partial, soft, hard):
-        scheduler.submit(job, clock.now_ns())
+    partial, final = make(clock, "partial", PARTIAL, 300), make(clock, "final", FINAL, 300)
+    scheduler.submit(partial, clock.now_ns())
+    scheduler.submit(final, clock.now_ns())
     clock.advance_now_ms(400)
     plan = scheduler.next_batch(clock.now_ns())
-    assert set(plan.dropped) == {partial, hard}
-    assert plan.batch == (soft,)
+    assert (plan.batch, plan.dropped) == ((final,), (partial,))
 
 
 def test_cancelled_work_leaves_the_queue(clock: VirtualClock) -> None:
@@ -196,7 +194,7 @@ def test_a_promoted_provisional_moves_to_its_new_deadline(clock: VirtualClock) -
     first, second = make(clock, "a", deadline_ms=500), make(clock, "b", deadline_ms=800)
     scheduler.submit(first, clock.now_ns())
     scheduler.submit(second, clock.now_ns())
-    scheduler.promote(second, clock.now_ns() + 200 * NS_PER_MS, hard=True)
+    scheduler.promote(second, clock.now_ns() + 200 * NS_PER_MS)
     assert keys(scheduler, clock) == ["b"]
 
 
@@ -251,13 +249,12 @@ class AnyOrder(RuleBasedStateMachine):
         key=st.integers(0, 6),
         final=st.booleans(),
         deadline=st.integers(1, 3000),
-        hard=st.booleans(),
         group=st.sampled_from("ab"),
         audio_ms=st.integers(100, 20_000),
     )
-    def submit(self, key: int, final: bool, deadline: int, hard: bool, group: str, audio_ms: int) -> None:
+    def submit(self, key: int, final: bool, deadline: int, group: str, audio_ms: int) -> None:
         priority = FINAL if final else PARTIAL
-        job = make(self.clock, (key, final), priority, deadline, hard_deadline=hard, group=group, audio_ms=audio_ms)
+        job = make(self.clock, (key, final), priority, deadline, group=group, audio_ms=audio_ms)
         idle = not self.running and not self.waiting
         refused: OverloadedError | None = None
         try:
