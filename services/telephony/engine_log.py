@@ -5,6 +5,7 @@ could be a value is replaced by an ellipsis.
 """
 
 import contextlib
+import faulthandler
 import io
 import logging
 import os
@@ -21,6 +22,7 @@ _WORD: Final = re.compile(r"[a-z][a-z_\-]{0,24}[.,:;!]?|[A-Z]{2,8}|\([a-z ]{1,40
 _QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'|<[^>]*>")
 _MAX_CHARS: Final = 160
 _MAX_LINE: Final = 4096
+_USUAL: Final = ("unhandled ", "sip: ")
 
 
 def words_only(line: str) -> str:
@@ -71,6 +73,7 @@ def capture_stderr() -> None:
     os.dup2(write_end, 2)
     os.close(write_end)
     sys.stderr = real
+    faulthandler.enable(real)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and handler.stream is old:
             handler.setStream(real)
@@ -82,4 +85,7 @@ def _filter_lines(read_end: int) -> None:
         while line := lines.readline(_MAX_LINE):
             # A log handler that fails must not end the filter: the pipe would fill with what must not be seen.
             with contextlib.suppress(OSError, ValueError):
-                log.debug("sip engine notice", said=words_only(line.decode("utf-8", "replace")))
+                text = line.decode("utf-8", "replace")
+                # What scanners provoke by the thousand is no news; the last words of a dying process are.
+                say = log.debug if text.startswith(_USUAL) else log.warning
+                say("sip engine notice", said=words_only(text))

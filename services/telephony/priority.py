@@ -1,10 +1,10 @@
 """Scheduling priority of the worker: media threads must be on time, and a late one costs 20 ms for the rest of a call.
 
-Since libre 4.7 every packet goes from the source's thread ("aumem_src") through a buffer to a sender's thread
-("Audio TX"), each on its own clock. When the source is late once, the sender skips a packet and all later ones wait
-one packet time longer: a standing delay that only grows, up to 600 ms, and that no clear can reach. Real-time
-priority for the two keeps the source punctual beside model services that use every core; a better nice value for
-the process is what remains where that is not allowed.
+Since baresip dropped its polling mode (its pull request 3653) every packet goes from the source's thread
+("aumem_src") through a buffer to a sender's thread ("Audio TX"), each on its own clock. When the source is late
+once, the sender skips a packet and all later ones wait one packet time longer: a standing delay that only grows, up
+to 600 ms, and that no clear can reach. Real-time priority for the two keeps the source punctual beside model
+services that use every core; a better nice value for the process is what remains where that is not allowed.
 """
 
 import os
@@ -40,26 +40,23 @@ class MediaThreads:
     """Gives the engine's media threads real-time priority as they appear."""
 
     def __init__(self) -> None:
-        self._known: set[int] = set()
+        self._raised: set[int] = set()
         self._allowed = True
 
     def raise_new(self) -> int:
         """Raise those not seen before; returns how many. Reads /proc, so not for the event loop."""
         if not self._allowed:
             return 0
-        raised = 0
-        present: set[int] = set()
-        for entry in _TASKS.iterdir():
-            tid = int(entry.name)
-            present.add(tid)
-            if tid not in self._known and self._raise(tid, entry):
-                raised += 1
-        self._known = present
-        return raised
+        present = {int(entry.name) for entry in _TASKS.iterdir()}
+        self._raised &= present
+        # A thread is named after it has started: one that is not (yet) a media thread is looked at again.
+        new = {tid for tid in present - self._raised if self._raise(tid)}
+        self._raised |= new
+        return len(new)
 
-    def _raise(self, tid: int, entry: Path) -> bool:
+    def _raise(self, tid: int) -> bool:
         try:
-            priority = REALTIME.get((entry / "comm").read_text().strip())
+            priority = REALTIME.get((_TASKS / str(tid) / "comm").read_text().strip())
             if priority is None:
                 return False
             os.sched_setscheduler(tid, os.SCHED_RR, os.sched_param(priority))
