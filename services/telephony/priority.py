@@ -3,7 +3,7 @@
 Since baresip dropped its polling mode (its pull request 3653) every packet goes from the source's thread
 ("aumem_src") through a buffer to a sender's thread ("Audio TX"), each on its own clock. When the source is late
 once, the sender skips a packet and all later ones wait one packet time longer: a standing delay that only grows, up
-to 600 ms, and that no clear can reach. Real-time priority for the two keeps the source punctual beside model
+to 600 ms, and that no clear can reach. Real-time priority for the source keeps it punctual beside model
 services that use every core; a better nice value for the process is what remains where that is not allowed.
 """
 
@@ -15,8 +15,9 @@ from services.common.log import get_logger
 
 log = get_logger(__name__)
 
-# The source above the sender: the sender must never find the buffer empty.
-REALTIME: Final = {"aumem_src": 3, "Audio TX": 2}
+# The source only: it wakes 50 times a second and copies one packet. The sender wakes 250 times and encodes: at
+# real-time priority fifty calls would starve everything else on a small machine, and when it is late it catches up.
+REALTIME: Final = {"aumem_src": 2}
 _TASKS: Final = Path("/proc/self/task")
 
 
@@ -37,7 +38,7 @@ def raise_priority(nice: int) -> bool:
 
 
 class MediaThreads:
-    """Gives the engine's media threads real-time priority as they appear."""
+    """Gives the engine's source threads real-time priority as they appear."""
 
     def __init__(self) -> None:
         self._raised: set[int] = set()
@@ -64,7 +65,7 @@ class MediaThreads:
             self._allowed = False
             log.warning(
                 "no permission for real-time media threads",
-                remedy="Allow CAP_SYS_NICE (systemd: LimitRTPRIO=3); without it a loaded machine adds delay to calls.",
+                remedy="Allow CAP_SYS_NICE (systemd: LimitRTPRIO=2); without it a loaded machine adds delay to calls.",
             )
             return False
         except (ProcessLookupError, FileNotFoundError):
