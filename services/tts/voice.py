@@ -22,9 +22,9 @@ from services.tts.timing import WordSpan, phoneme_spans, word_spans
 
 Samples = NDArray[np.float32]
 
-# Frames per window (11.6 ms each at 22.05 kHz): the first is small so that speech starts, later ones save overlap.
-_FIRST_WINDOW = 8
-_LARGEST_WINDOW = 128
+# Frames per window (11.6 ms each at 22.05 kHz). The first is small so that speech starts, yet lasts longer than the
+# second takes to compute, and so on: speech must not stop after its first syllable. Larger ones save overlap.
+_FIRST_WINDOW, _WINDOW_GROWTH, _LARGEST_WINDOW = 12, 3, 96
 _LARGEST_FLOW_WINDOW = 192
 _HEARD_FLOW_REACH = 24
 _CUDA = "CUDAExecutionProvider"
@@ -141,7 +141,7 @@ class Computation:
         lead = (start - max(0, start - reach)) * hop
         samples = audio.reshape(-1)[lead : lead + (end - start) * hop] * self._voice.gain
         self._at = end
-        self._window_frames = min(self._window_frames * 2, _LARGEST_WINDOW)
+        self._window_frames = min(self._window_frames * _WINDOW_GROWTH, _LARGEST_WINDOW)
         return self._kept.faded(_limited(samples), start, end, hop)
 
     @property
