@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Weight of a new measurement; the line forgets a machine's old load after some twenty batches.
+# Least weight of a new measurement; the line forgets a machine's old load after some twenty batches. The first
+# ones weigh more: warm-up is measured while every other process of the machine starts as well.
 ALPHA = 0.1
 
 
@@ -21,7 +22,7 @@ class CostModel:
     _mean_y: float = 0.0
     _var_x: float = 0.0
     _cov: float = 0.0
-    _seen: bool = False
+    _count: int = 0
 
     def predict_ms(self, units: float) -> float:
         """Time of one batch of that many units."""
@@ -29,18 +30,20 @@ class CostModel:
 
     def learn(self, units: float, compute_ms: float) -> None:
         """Take one measured batch."""
-        if not self._seen:
+        self._count += 1
+        if self._count == 1:
             # Start from the prior's shape through the first point.
             scale = compute_ms / self.predict_ms(units)
             self.base_ms *= scale
             self.ms_per_unit *= scale
-            self._mean_x, self._mean_y, self._seen = units, compute_ms, True
+            self._mean_x, self._mean_y = units, compute_ms
             return
+        alpha = max(ALPHA, 1 / self._count)
         dx, dy = units - self._mean_x, compute_ms - self._mean_y
-        self._mean_x += ALPHA * dx
-        self._mean_y += ALPHA * dy
-        self._var_x = (1 - ALPHA) * (self._var_x + ALPHA * dx * dx)
-        self._cov = (1 - ALPHA) * (self._cov + ALPHA * dx * dy)
+        self._mean_x += alpha * dx
+        self._mean_y += alpha * dy
+        self._var_x = (1 - alpha) * (self._var_x + alpha * dx * dx)
+        self._cov = (1 - alpha) * (self._cov + alpha * dx * dy)
         # Batches of about one size say nothing about the slope: keep it, and move the line through their mean.
         if self._var_x > 4.0:
             self.ms_per_unit = max(0.0, self._cov / self._var_x)
