@@ -151,7 +151,7 @@ class CallerLeg(Protocol):
     async def progress(self) -> None:
         """Return when audio went out or came in, or the call ended (about every 20 ms).
 
-        Raises DeadlineError when nothing at all moved for two seconds.
+        Raises DeadlineError when nothing at all moved for some seconds.
         """
         ...
 

@@ -27,7 +27,7 @@ from services.pb.trunkline.telephony.v1 import telephony_pb2_grpc as pb_grpc
 WORKER_READY_S = 30.0
 DIAL_DEADLINE_S = 20.0
 HANGUP_DEADLINE_S = 2.0
-STALL_DEADLINE_S = 2.0
+STALL_DEADLINE_S = 5.0
 # A caller flushes nothing: its worker holds enough that a late event loop here leaves no gap in what is said.
 _COMMITTED_MS = 240
 # The worker's look at its rings: the error of the times, against its CPU time.
@@ -89,7 +89,7 @@ class SipLeg:
             async with asyncio.timeout(STALL_DEADLINE_S):
                 await self._moved.wait()
         except TimeoutError:
-            raise DeadlineError("No audio moved in either direction for 2 s.") from None
+            raise DeadlineError(f"No audio moved in either direction for {STALL_DEADLINE_S:.0f} s.") from None
         if self.fault:
             raise UnavailableError(f"The caller's own worker could not keep up: {self.fault}.")
 

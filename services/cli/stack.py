@@ -24,7 +24,7 @@ MODEL_SERVICES = ("vad", "asr", "llm", "tts")
 SERVICES = (*MODEL_SERVICES, "telephony", "orchestrator")
 Health = Literal["down", "warming", "ready"]
 Probe = Callable[[], Awaitable[tuple[Health, str]]]
-PROBE_DEADLINE_S = 1.0
+PROBE_DEADLINE_S = 2.0
 _DRAIN_MARGIN_S = 3.0
 
 

@@ -25,8 +25,8 @@ from services.common.errors import DeadlineError, UnavailableError
 State = Literal["starting", "warming", "ready", "restarting", "stopping", "stopped"]
 _PROBE_EVERY_S = 0.4
 _PROBE_READY_EVERY_S = 2.0
-# Two probes may be missed (a machine under load) before a ready service is shown as not ready.
-_MISSED_PROBES = 3
+# Probes may be missed (a machine under load) before a ready service is shown as not ready.
+_MISSED_PROBES = 5
 _FIRST_BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 30.0
 _STABLE_S = 60.0
