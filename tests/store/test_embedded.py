@@ -84,26 +84,58 @@ async def test_a_server_that_outlived_its_owner_is_adopted_and_stopped(used):
     assert second.pid is None
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
-async def test_the_server_ends_when_its_owner_is_killed(used):
-    script = (
-        "import asyncio, sys; from pathlib import Path\n"
-        "from services.common.clock import SystemClock\n"
-        "from services.orchestrator.store.embedded import EmbeddedPostgres\n"
-        "async def main():\n"
-        "    await EmbeddedPostgres(Path(sys.argv[1]), SystemClock()).start()\n"
-        "    print('up', flush=True)\n"
-        "    await asyncio.Event().wait()\n"
-        "asyncio.run(main())\n"
-    )
-    owner = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(used), stdout=subprocess.PIPE)
+OWNER = """
+import asyncio, sys
+from pathlib import Path
+from services.common.clock import SystemClock
+from services.orchestrator.store.embedded import EmbeddedPostgres
+
+async def main():
+    await EmbeddedPostgres(Path(sys.argv[1]), SystemClock()).start()
+    print("up", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def killed_owner(directory):
+    """A process that had a server, just after its SIGKILL."""
+    owner = await asyncio.create_subprocess_exec(sys.executable, "-c", OWNER, str(directory), stdout=subprocess.PIPE)
     assert await owner.stdout.readline() == b"up\n"
-    data = used / "postgres" / "data"
-    pid = running_postmaster(data)
-    assert pid
+    assert running_postmaster(directory / "postgres" / "data")
     owner.kill()
     await owner.wait()
-    await until(lambda: running_postmaster(data) is None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
+async def test_the_server_ends_when_its_owner_is_killed(used):
+    await killed_owner(used)
+    await until(lambda: running_postmaster(used / "postgres" / "data") is None)
+
+
+async def test_an_owner_that_is_restarted_at_once_finds_a_server_whatever_the_old_one_is_doing(used):
+    await killed_owner(used)
+    successor = EmbeddedPostgres(used, CLOCK)
+    connection = await asyncpg.connect(await successor.start())
+    assert await connection.fetchval("SELECT 1") == 1
+    await connection.close()
+    await successor.stop()
+    assert successor.pid is None
+
+
+async def test_a_machine_that_killed_server_and_owner_at_once_is_recovered_from(used):
+    first = EmbeddedPostgres(used, CLOCK)
+    connection = await asyncpg.connect(await first.start())
+    first._keeper.cancel()
+    os.kill(first.pid, signal.SIGKILL)
+    first._lock.close()
+    second = EmbeddedPostgres(used, CLOCK)
+    again = await asyncpg.connect(await second.start())
+    assert await again.fetchval("SELECT 1") == 1
+    await again.close()
+    connection.terminate()
+    await second.stop()
 
 
 async def test_a_data_directory_too_long_for_a_socket_gets_a_short_one(tmp_path):

@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 
 from services.common.clock import Clock
+from services.common.errors import UnavailableError
 from services.common.settings import Settings
 from services.orchestrator.store.calls import CallStore
 from services.orchestrator.store.embedded import EmbeddedPostgres
@@ -46,8 +47,7 @@ async def open_store(settings: Settings, clock: Clock) -> Store:
         embedded = EmbeddedPostgres(settings.data_dir, clock)
         dsn = await embedded.start()
     try:
-        await _migrate(dsn)
-        pool = await open_pool(dsn, settings)
+        pool = await _connect(dsn, settings, embedded)
     except BaseException:
         if embedded is not None:
             await embedded.stop()
@@ -56,6 +56,19 @@ async def open_store(settings: Settings, clock: Clock) -> Store:
     writer = EventWriter(calls, clock, settings.records.transcripts)
     writer.start()
     return Store(calls, writer, pool, embedded)
+
+
+async def _connect(dsn: str, settings: Settings, embedded: EmbeddedPostgres | None) -> asyncpg.Pool:
+    """Migrate and open the pool; an embedded server that goes away meanwhile is waited for once."""
+    try:
+        await _migrate(dsn)
+        return await open_pool(dsn, settings)
+    except UnavailableError:
+        if embedded is None:
+            raise
+    await embedded.ready()
+    await _migrate(dsn)
+    return await open_pool(dsn, settings)
 
 
 async def _migrate(dsn: str) -> None:

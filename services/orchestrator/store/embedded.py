@@ -29,6 +29,7 @@ STOP_DEADLINE_S = 10.0
 POLL_S = 0.05
 ADOPTED_POLL_S = 0.5
 RESTART_S = (0.5, 10.0)
+ATTEMPTS = 3
 # sun_path holds 108 bytes with its NUL; the socket's own name takes 14.
 MAX_SOCKET_DIR = 90
 DATABASE = "trunkline"
@@ -99,8 +100,12 @@ class EmbeddedPostgres:
             await self._spawn()
         else:
             log.warning("embedded postgres of a killed process adopted", pid=self.pid)
-        await self._until_ready()
-        await self._create_database()
+        for _ in range(ATTEMPTS):
+            # An adopted server may be on its way down: it answers once and is gone.
+            await self.ready()
+            if await self._create_database():
+                return
+        raise UnavailableError(f"The embedded PostgreSQL went away while starting: {self._last_words()}")
 
     async def stop(self) -> None:
         """Fast shutdown, then harder; the lock is given back."""
@@ -186,17 +191,25 @@ class EmbeddedPostgres:
                 start_new_session=True,
             )
 
-    async def _until_ready(self) -> None:
+    async def ready(self) -> None:
+        """Wait until the server answers. Raises UnavailableError with the end of its log."""
         deadline_ns = self._clock.now_ns() + int(START_DEADLINE_S * 1e9)
         while True:
-            if self._process is not None and self._process.returncode is not None:
-                raise UnavailableError(f"The embedded PostgreSQL ended at once: {self._last_words()}")
             connection = await self._try_connect("postgres")
             if connection is not None:
                 await connection.close()
                 return
             if self._clock.now_ns() > deadline_ns:
                 raise UnavailableError(f"The embedded PostgreSQL is not ready: {self._last_words()}")
+            if self._process is not None and self._process.returncode is not None:
+                # Children of a killed postmaster keep its shared memory for a moment.
+                if "still in use" not in self._last_words():
+                    raise UnavailableError(f"The embedded PostgreSQL ended at once: {self._last_words()}")
+                await sleep_s(self._clock, RESTART_S[0])
+                await self._spawn()
+            elif self._process is None and self.pid is None:
+                # The one found running was on its way down: our predecessor has only just been killed.
+                await self._spawn()
             await sleep_s(self._clock, POLL_S)
 
     async def _try_connect(self, database: str) -> "asyncpg.Connection | None":
@@ -205,16 +218,20 @@ class EmbeddedPostgres:
         except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError):
             return None
 
-    async def _create_database(self) -> None:
+    async def _create_database(self) -> bool:
+        """False when the server went away meanwhile."""
         connection = await self._try_connect("postgres")
         if connection is None:
-            raise UnavailableError("The embedded PostgreSQL went away while starting.")
+            return False
         try:
             known = await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE)
             if not known:
                 await connection.execute(f"CREATE DATABASE {DATABASE}")
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError):
+            return False
         finally:
-            await connection.close()
+            connection.terminate()
+        return True
 
     async def _keep(self) -> None:
         """Start the server again whenever it dies."""
@@ -227,7 +244,7 @@ class EmbeddedPostgres:
             if self.pid is None:
                 await self._spawn()
             try:
-                await self._until_ready()
+                await self.ready()
             except UnavailableError as error:
                 log.error("embedded postgres did not come back", error=error.message)
                 continue
