@@ -3,6 +3,8 @@
 import asyncio
 import sys
 
+import uvloop
+
 from services.common.clock import SystemClock
 from services.common.errors import TrunklineError
 from services.common.log import configure_logging
@@ -19,7 +21,8 @@ def main(argv: list[str] | None = None) -> None:
         configure_logging(settings.log, "orchestrator")
         configure_tracing(settings.tracing, "orchestrator")
         start_metrics(settings.orchestrator.metrics_port, settings.metrics.host)
-        asyncio.run(serve(settings, SystemClock()))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings, SystemClock()))
     except* TrunklineError as group:
         sys.exit(f"trunkline orchestrator: {group.exceptions[0]}")
     except* OSError as group:

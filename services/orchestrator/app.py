@@ -60,6 +60,7 @@ class Orchestrator:
         )
         self._line = TelephonyLine(self._channels["telephony"], clock, self._on_incoming)
         self._calls: StoredCalls | None = None
+        self._services.ticker.add(self._line, self._line.flush)
         self.registry = CallRegistry(clock, orchestrator.max_calls, self._new_call)
         self._readiness = Readiness(self.registry, PARTS)
         self._stopping = asyncio.Event()

@@ -30,6 +30,8 @@ MAX_OUT_MESSAGES = 4096
 DESCRIBE_DEADLINE_S = 2.0
 # Frames to wait for the worker's word that it flushed; then its counts are believed as they are.
 CLEAR_FRAMES = 10
+# Frames that are not urgent gather for so long, so that many calls cost few messages.
+GATHER_NS = 9_000_000
 # A report may have left the worker before our frames reached it: listen on for so many.
 REPORTS_AFTER = 20
 # The worker's clock is ours when its stamps are this close; else it is on another machine.
@@ -66,6 +68,7 @@ class TelephonyLeg:
         # Reports still to pass on after the last sign of playing.
         self._reports = 0
         self._sent = 0
+        self._starving = True
         self.ended = False
 
     @property
@@ -90,8 +93,10 @@ class TelephonyLeg:
     def play(self, frame: bytes) -> None:
         """Commit 20 ms; it leaves with the other legs' frames of this turn of the event loop."""
         if not self.ended:
+            # The first frames of an utterance go at once; later ones have 40 ms of audio before them.
+            first = not self._reports or self._starving
             self._reports = REPORTS_AFTER
-            self._line.play(self.leg_id, frame)
+            self._line.play(self.leg_id, frame, at_once=first)
 
     def clear(self) -> None:
         """Flush; reports are held back until the worker says that it is done."""
@@ -130,6 +135,7 @@ class TelephonyLeg:
             return
         moving = frame.tx_samples_queued > 0 or frame.tx_samples_sent != self._sent
         self._reports = REPORTS_AFTER if moving else self._reports - 1
+        self._starving = frame.tx_samples_queued == 0
         self._sent = frame.tx_samples_sent
         self._report(Playout(frame.tx_samples_sent, frame.tx_samples_queued, frame.tx_samples_starved), received_ns)
 
@@ -191,15 +197,22 @@ class TelephonyLine:
         self._frames: list[pb.PlayFrame] = []
         self._commands: deque[pb.Command] = deque(maxlen=MAX_OUT_MESSAGES)
         self._wake = asyncio.Event()
+        self._written_ns = 0
         self.up = False
 
-    def play(self, leg_id: int, frame: bytes) -> None:
-        """Queue one frame."""
+    def play(self, leg_id: int, frame: bytes, *, at_once: bool) -> None:
+        """Queue one frame; without `at_once` it may wait for the frames of other legs."""
         if not self.up or len(self._frames) >= MAX_OUT_MESSAGES:
             DROPPED_MS.labels(queue="playout").inc(FRAME_MS)
             return
         self._frames.append(pb.PlayFrame(leg_id=leg_id, pcm=frame))
-        self._wake.set()
+        if at_once or self._clock.now_ns() - self._written_ns >= GATHER_NS:
+            self._wake.set()
+
+    def flush(self, _now_ns: int = 0) -> None:
+        """The ticker: nothing waits longer than a tick."""
+        if self._frames:
+            self._wake.set()
 
     def drop_frames(self, leg_id: int) -> None:
         """Take back what has not left yet."""
@@ -262,6 +275,7 @@ class TelephonyLine:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            self._written_ns = self._clock.now_ns()
             request = pb.MediaRequest(frames=self._frames, commands=self._commands)
             self._frames = []
             self._commands.clear()
