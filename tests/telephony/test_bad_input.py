@@ -28,7 +28,7 @@ def target(worker: Side) -> str:
 
 @asynccontextmanager
 async def a_good_call(worker: Side) -> AsyncIterator[RawCall]:
-    """A call that talks and listens all the while; at the end it must have lost next to nothing and hang up well."""
+    """A call that talks and listens all the while; at the end most of its audio must have gone both ways, and it hangs up well."""
     call = RawCall(target(worker))
     await call.open()
     asked = asyncio.create_task(call.invite())
@@ -43,8 +43,8 @@ async def a_good_call(worker: Side) -> AsyncIterator[RawCall]:
         yield call
         await asyncio.sleep(0.3)
         frames = (asyncio.get_running_loop().time() - began) * 50
-        assert len(call.arrivals) - start > frames * 0.8
-        assert (len(worker.heard[leg]) - heard) / 320 > frames * 0.8
+        assert len(call.arrivals) - start > frames * 0.6
+        assert (len(worker.heard[leg]) - heard) / 320 > frames * 0.6
         assert await call.bye() == 200
         assert (await worker.client.event(leg, "ended")).ended.cause == pb.Ended.CAUSE_REMOTE_BYE
     finally:
