@@ -28,7 +28,7 @@ def target(worker: Side) -> str:
 
 @asynccontextmanager
 async def a_good_call(worker: Side) -> AsyncIterator[RawCall]:
-    """A call that talks and listens all the while; at the end most of its audio must have gone both ways, and it hangs up well."""
+    """A call that talks and listens all the while: most of its audio must get through both ways, and it ends well."""
     call = RawCall(target(worker))
     await call.open()
     asked = asyncio.create_task(call.invite())
