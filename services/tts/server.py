@@ -8,7 +8,7 @@ from typing import Any
 
 from services import __version__
 from services.common.clock import Clock
-from services.common.errors import InvalidInputError, OverloadedError, TrunklineError
+from services.common.errors import InvalidInputError, OverloadedError, TrunklineError, UnavailableError
 from services.common.log import get_logger
 from services.common.models import ModelStore
 from services.common.rpc_server import GrpcService
@@ -47,11 +47,13 @@ class TtsServicer(tts_pb2_grpc.TtsServiceServicer):
         cache_bytes = 0 if engine.name == "scripted" else settings.tts.cache_mb * 1024 * 1024
         self._cache = PhraseCache(cache_bytes, runner)
         self._streams = 0
+        self._loaded = False
 
     async def warm(self) -> None:
         """Load the voices (each speaks once while loading) and make the agent's own sentences in advance."""
         start_ns = self._clock.now_ns()
         await self._runner.run(self._engine.load, 0)
+        self._loaded = True
         phrases = 0 if self._engine.name == "scripted" else await self._warm_phrases()
         metrics.CACHE_BYTES.set_function(lambda: float(self._cache.size))
         log.info(
@@ -146,7 +148,9 @@ class TtsServicer(tts_pb2_grpc.TtsServiceServicer):
         )
 
     def _admit(self) -> None:
-        """Refuse what would be late or make others late. Raises OverloadedError."""
+        """Refuse what would be late or make others late. Raises OverloadedError, UnavailableError while loading."""
+        if not self._loaded:
+            raise UnavailableError("The tts service is loading its voices.", remedy="Wait until health says SERVING.")
         late_ms = self._runner.lateness_ms()
         if self._streams >= self._settings.max_streams or late_ms > self._settings.max_late_ms:
             metrics.REFUSED.inc()

@@ -8,7 +8,7 @@ import grpc.aio
 import pytest
 
 from services.common.clock import SystemClock
-from services.common.errors import InvalidInputError, OverloadedError, TrunklineError
+from services.common.errors import InvalidInputError, OverloadedError, TrunklineError, UnavailableError
 from services.common.rpc_client import from_rpc_error
 from services.common.settings import ScriptedSettings
 from services.pb.trunkline.common.v1 import common_pb2
@@ -101,6 +101,12 @@ async def test_while_due_audio_waits_new_streams_are_refused_for_as_long() -> No
         error = await failure(client, config(), END)
         assert isinstance(error, OverloadedError)
         assert error.retry_after_s == 1.5
+
+
+async def test_before_the_voices_are_loaded_a_stream_is_refused_as_unavailable() -> None:
+    async with running(SCRIPTED, warm=False) as client:
+        assert isinstance(await failure(client, config(), END), UnavailableError)
+        assert len((await client.stub.ListVoices(tts_pb2.ListVoicesRequest())).voices) == 1
 
 
 async def test_no_log_line_holds_what_is_said(capsys: pytest.CaptureFixture[str]) -> None:
