@@ -5,6 +5,7 @@ soxr's streaming modes hold back 25 ms to 90 ms of audio before the first sample
 recogniser notices, costs about 15 µs per 20 ms and delays by its half length.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,7 +18,8 @@ MODEL_RATE_HZ = 16_000
 VAD_SAMPLES = 512
 # Parts of a VAD frame whose level is reported (8 ms each).
 LEVEL_PARTS = 4
-LEAST_DB = -96.0
+_LEAST_POWER = 1.0
+_TO_FULL_SCALE_DB = -10 * math.log10(VAD_SAMPLES / LEVEL_PARTS * 32768.0**2)
 MAX_JITTER_NS = 100_000_000
 
 Samples = npt.NDArray[np.int16]
@@ -52,27 +54,33 @@ class Resampler:
         if divisor < 4000:
             raise InvalidInputError("rx_rate_hz", expected="8000, 16000, 24000, 32000 or 48000", got=str(rate_hz))
         self._up, self._down = MODEL_RATE_HZ // divisor, rate_hz // divisor
-        self._taps = _low_pass(self._up, self._down) if rate_hz != MODEL_RATE_HZ else None
-        self._tail: _Floats = np.zeros(0 if self._taps is None else len(self._taps) - 1, np.float32)
+        taps = _low_pass(self._up, self._down) if rate_hz != MODEL_RATE_HZ else None
+        # One branch per output phase, in the order np.correlate wants; each sees only real input samples.
+        self._branches = [] if taps is None else [taps[phase :: self._up][::-1].copy() for phase in range(self._up)]
+        longest = max(map(len, self._branches), default=1)
+        self._branches = [np.pad(branch, (longest - len(branch), 0)) for branch in self._branches]
+        self._tail: _Floats = np.zeros(longest - 1, np.float32)
         self._phase = 0
-        half = 0 if self._taps is None else (len(self._taps) - 1) / 2
-        self.delay_ns = int(half / (rate_hz * self._up) * 1e9)
+        self.delay_ns = 0 if taps is None else int((len(taps) - 1) / 2 / (rate_hz * self._up) * 1e9)
 
     def push(self, samples: Samples) -> Samples:
         """As many output samples as the input makes complete."""
-        if self._taps is None or len(samples) == 0:
+        if not self._branches or len(samples) == 0:
             return samples
-        stuffed = samples.astype(np.float32)
-        if self._up > 1:
-            spread = np.zeros(len(stuffed) * self._up, np.float32)
-            spread[:: self._up] = stuffed
-            stuffed = spread
-        joined = np.concatenate((self._tail, stuffed))
-        self._tail = joined[len(joined) - len(self._tail) :]
-        filtered = np.convolve(joined, self._taps, mode="valid")
-        kept = filtered[self._phase :: self._down]
+        kept = len(self._tail)
+        joined = np.empty(kept + len(samples), np.float32)
+        joined[:kept] = self._tail
+        joined[kept:] = samples
+        self._tail = joined[len(joined) - kept :]
+        if self._up == 1:
+            filtered = np.correlate(joined, self._branches[0], "valid")
+        else:
+            filtered = np.empty(len(samples) * self._up, np.float32)
+            for phase, branch in enumerate(self._branches):
+                filtered[phase :: self._up] = np.correlate(joined, branch, "valid")
+        out = filtered[self._phase :: self._down]
         self._phase = (self._phase - len(filtered)) % self._down
-        return np.clip(np.rint(kept), -32768, 32767).astype(np.int16)
+        return np.minimum(np.maximum(out, -32768), 32767).astype(np.int16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +144,12 @@ class AudioIn:
         self._pending = pending[count * VAD_SAMPLES :]
         if not count:
             return []
-        block = pending[: count * VAD_SAMPLES].reshape(count, VAD_SAMPLES)
-        levels = _levels_db(block)
-        after = len(pending) - VAD_SAMPLES * np.arange(1, count + 1)
-        return [
-            ModelFrame(block[i].tobytes(), self.time_of(self.position - int(after[i])), tuple(levels[i]))
-            for i in range(count)
-        ]
+        frames = []
+        for start in range(0, count * VAD_SAMPLES, VAD_SAMPLES):
+            frame = pending[start : start + VAD_SAMPLES]
+            after = len(pending) - start - VAD_SAMPLES
+            frames.append(ModelFrame(frame.tobytes(), self.time_of(self.position - after), _levels_db(frame)))
+        return frames
 
     def time_of(self, position: int) -> int:
         """When the sample before `position` was heard (ns)."""
@@ -156,20 +163,22 @@ class AudioIn:
     def since(self, position: int) -> bytes:
         """Audio from `position` to now, at most what is kept."""
         start = max(position, self.position - self._keep, 0)
-        index = np.arange(start, self.position) % self._keep
-        return self._ring[index].tobytes()
+        first, last = start % self._keep, self.position % self._keep
+        if self.position - start and first >= last:
+            return self._ring[first:].tobytes() + self._ring[:last].tobytes()
+        return self._ring[first:last].tobytes() if self.position > start else b""
 
     def _store(self, samples: Samples) -> None:
         start = self.position % self._keep
         first = min(len(samples), self._keep - start)
         self._ring[start : start + first] = samples[:first]
-        self._ring[: len(samples) - first] = samples[first:]
+        if first < len(samples):
+            self._ring[: len(samples) - first] = samples[first:]
         self.position += len(samples)
 
 
-def _levels_db(block: Samples) -> list[list[float]]:
-    """RMS level of each part of each frame, in dB of full scale."""
-    parts = block.reshape(len(block), LEVEL_PARTS, VAD_SAMPLES // LEVEL_PARTS).astype(np.float32) / 32768
-    power = np.maximum(np.mean(parts * parts, axis=2), 10 ** (LEAST_DB / 10))
-    levels: list[list[float]] = (10 * np.log10(power)).tolist()
-    return levels
+def _levels_db(frame: Samples) -> tuple[float, ...]:
+    """RMS level of each part of a frame, in dB of full scale."""
+    parts = frame.reshape(LEVEL_PARTS, -1).astype(np.float32)
+    powers: list[float] = np.einsum("ij,ij->i", parts, parts).tolist()
+    return tuple(10 * math.log10(max(power, _LEAST_POWER)) + _TO_FULL_SCALE_DB for power in powers)
