@@ -86,9 +86,7 @@ def engine_rows(settings: Settings, speech: Pcm, repeat: int) -> list[dict[str, 
         return DecodeRequest(speech[start : start + seconds * 16_000], Recognition(locale="en"), words)
 
     def run(count: int, seconds: int, *, words: bool) -> Callable[[int], Any]:
-        return lambda i: engine.decode(
-            engine.encode([request(seconds, i * count + k, words=words) for k in range(count)])
-        )
+        return lambda i: engine.recognise([request(seconds, i * count + k, words=words) for k in range(count)])
 
     rows = [
         timed(f"engine: {seconds} s, {'with' if words else 'no'} words", repeat, run(1, seconds, words=words))

@@ -71,6 +71,11 @@ class CallRecognition:
         utterance = self._owner(job_id)
         return self._settle(utterance, utterance.decoded(job_id, hypothesis)) if utterance else []
 
+    def early(self, job_id: int, hypothesis: Hypothesis) -> list[Effect]:
+        """Take the judged text of a provisional final before its words are there."""
+        utterance = self._owner(job_id)
+        return utterance.early(job_id, hypothesis) if utterance else []
+
     def failed(self, job_id: int, error: TrunklineError) -> list[Effect]:
         """Take a refusal or a failure; one that is no longer wanted is dropped."""
         utterance = self._owner(job_id)

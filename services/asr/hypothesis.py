@@ -97,10 +97,20 @@ class EngineInfo:
     details: dict[str, str]
 
 
-class Engine(Protocol):
-    """A recogniser in two steps, so that work that is no longer wanted can be dropped between them.
+class Decoded(Protocol):
+    """Texts and scores of a batch, and whatever its engine needs to find the words' times."""
 
-    Both steps compute in the caller's thread (the scheduler's one worker) and never touch the event loop.
+    @property
+    def hypotheses(self) -> list[Hypothesis]:
+        """One per request, in order, without words; not yet judged by `filters`."""
+        ...
+
+
+class Engine(Protocol):
+    """A recogniser in three steps: what is no longer wanted is dropped between them, and a text needs not wait for
+    the times of its words.
+
+    All compute in the caller's thread (the scheduler's one worker) and never touch the event loop.
     """
 
     @property
@@ -124,6 +134,10 @@ class Engine(Protocol):
         """The encoder's output for a batch of one group."""
         ...
 
-    def decode(self, encoded: Any) -> list[Hypothesis]:
-        """One hypothesis per request, in order; not yet judged by `filters`."""
+    def decode(self, encoded: Any) -> Decoded:
+        """The texts."""
+        ...
+
+    def align(self, decoded: Any) -> list[Hypothesis]:
+        """The same hypotheses, with words where they were asked for."""
         ...

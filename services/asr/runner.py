@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from services.common.settings import AsrSettings
 
 log = get_logger(__name__)
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Times:
@@ -33,11 +35,15 @@ class Times:
 
 @dataclass(slots=True)
 class Ticket:
-    """A decode that a stream waits for. `done` is called once, on the event loop, unless it is cancelled."""
+    """A decode that a stream waits for. `done` is called once, on the event loop, unless it is cancelled.
+
+    A provisional final's text may come before, without words, by `early`.
+    """
 
     kind: JobKind
     request: DecodeRequest
     done: Callable[[Hypothesis | TrunklineError, Times], None]
+    early: Callable[[Any, Times], None] = field(default=lambda _hypothesis, _times: None)
     job: Job | None = None
     # Of the scripted recogniser.
     task: asyncio.Task[None] | None = None
@@ -88,14 +94,13 @@ class Runner:
 
         Raises UnavailableError when the engine loads but cannot compute (a missing CUDA library).
         """
-        loop = asyncio.get_running_loop()
         for audio_ms, words in ((1000, False), (8000, False), (1000, True), (8000, True)):
             noise = np.random.default_rng(0).integers(-300, 300, audio_ms * MODEL_RATE_HZ // 1000, dtype=np.int16)
             request = DecodeRequest(noise, Recognition(locale="en"), words)
             start_ns = self._clock.now_ns()
             try:
-                encoded = await loop.run_in_executor(self._worker, self._engine.encode, [request])
-                await loop.run_in_executor(self._worker, self._engine.decode, encoded)
+                encoded = await self._in_worker(self._engine.encode, [request])
+                await self._in_worker(self._engine.align, await self._in_worker(self._engine.decode, encoded))
             except RuntimeError as error:
                 raise UnavailableError(
                     f"The model is loaded but cannot compute on {self._engine.info.device}: {error}.",
@@ -169,17 +174,21 @@ class Runner:
                 await self._wake.wait()
 
     async def _compute(self, batch: tuple[Job, ...], start_ns: int) -> None:
-        """Encode, look again, decode, deliver. A batch that fails is tried job by job, so that one harms no other."""
-        requests = [job.owner.request for job in batch]
-        loop = asyncio.get_running_loop()
+        """Encode, look again, decode, align, deliver. A batch that fails is tried job by job: one harms no other."""
         try:
-            encoded = await loop.run_in_executor(self._worker, self._engine.encode, requests)
+            encoded = await self._in_worker(self._engine.encode, [job.owner.request for job in batch])
             if self._scheduler.should_yield() or all(job.cancelled for job in batch):
                 self._finish(complete=False)
                 for job in batch:
                     self._drop(job, Dropped.YIELDED)
                 return
-            found = await loop.run_in_executor(self._worker, self._engine.decode, encoded)
+            decoded = await self._in_worker(self._engine.decode, encoded)
+            text_ns = self._clock.now_ns()
+            for job, hypothesis in zip(batch, decoded.hypotheses, strict=True):
+                # A provisional text is what the answer to the caller is begun with: it does not wait for word times.
+                if job.owner.kind is JobKind.PROVISIONAL:
+                    self._deliver(job, hypothesis, Times(job.arrival_ns, start_ns, text_ns), early=True)
+            found = await self._in_worker(self._engine.align, decoded)
         except (RuntimeError, ValueError) as error:
             self._finish(complete=False)
             await self._failed(batch, start_ns, error)
@@ -189,7 +198,11 @@ class Runner:
         metrics.COMPUTE_MS.labels(kind=kind).observe((end_ns - start_ns) / NS_PER_MS)
         metrics.BATCH_SIZE.labels(kind=kind).observe(len(batch))
         for job, hypothesis in zip(batch, found, strict=True):
+            metrics.QUEUE_MS.labels(kind=job.owner.kind.value).observe((start_ns - job.arrival_ns) / NS_PER_MS)
             self._deliver(job, hypothesis, Times(job.arrival_ns, start_ns, end_ns))
+
+    async def _in_worker(self, step: Callable[[Any], T], argument: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, step, argument)
 
     async def _failed(self, batch: tuple[Job, ...], start_ns: int, error: Exception) -> None:
         if len(batch) > 1:
@@ -212,13 +225,13 @@ class Runner:
         error = DeadlineError(f"The decode was dropped ({reason.value}).", remedy="Finalize again, or set a later one.")
         self._deliver(job, error, Times(job.arrival_ns, now_ns, now_ns))
 
-    def _deliver(self, job: Job, outcome: Hypothesis | TrunklineError, times: Times) -> None:
+    def _deliver(self, job: Job, outcome: Hypothesis | TrunklineError, times: Times, *, early: bool = False) -> None:
         if job.cancelled:
             return
         ticket: Ticket = job.owner
-        metrics.QUEUE_MS.labels(kind=ticket.kind.value).observe((times.start_ns - times.arrival_ns) / NS_PER_MS)
         # Not called from here: an error of one stream must end neither this loop nor another stream's submit.
-        asyncio.get_running_loop().call_soon(ticket.done, outcome, times)
+        call = ticket.early if early else ticket.done
+        asyncio.get_running_loop().call_soon(call, outcome, times)
 
     def _publish(self, now_ns: int) -> None:
         metrics.BACKLOG_MS.set(self._scheduler.queue_ms(now_ns))

@@ -122,7 +122,10 @@ class Session:
         def done(outcome: Hypothesis | TrunklineError, times: Times) -> None:
             self._done(job_id, outcome, times)
 
-        ticket = Ticket(effect.kind, effect.request, done)
+        def early(hypothesis: Hypothesis, times: Times) -> None:
+            self._early(job_id, hypothesis, times)
+
+        ticket = Ticket(effect.kind, effect.request, done, early)
         key: tuple[object, ...] = (self._stream, effect.utterance_id, effect.kind)
         if effect.kind is JobKind.SEGMENT:
             key = (*key, job_id)
@@ -145,6 +148,11 @@ class Session:
             metrics.REJECTED.labels(kind=ticket.kind.value, reason=judged.rejection.name.lower()).inc()
         self._times = {job_id: times}
         self._do(self._call.decoded(job_id, judged))
+
+    def _early(self, job_id: int, hypothesis: Hypothesis, times: Times) -> None:
+        if job_id in self._tickets:
+            self._times = {job_id: times}
+            self._do(self._call.early(job_id, judge(hypothesis, self._thresholds)))
 
     def _final(self, effect: SendFinal) -> None:
         if effect.job_id is None:

@@ -40,6 +40,8 @@ class Utterance:
         self._partial_job: int | None = None
         self._partial_end = tape.end
         self._first_partial = True
+        # The provisional final of this pause was sent when its text was there.
+        self._told = False
         # True when a pause lasts so long that its silence is no longer kept.
         self._sealed = False
 
@@ -74,6 +76,7 @@ class Utterance:
     def resume(self) -> list[Effect]:
         """Speech goes on: the provisional final is void, except where its audio is no longer kept."""
         self.paused_at = None
+        self._told = False
         last = self._segments[-1]
         if self._sealed:
             self._sealed = False
@@ -113,6 +116,15 @@ class Utterance:
                 segment.job_id = segment.request = None
                 return self._answer(job_id)
         return []
+
+    def early(self, job_id: int, hypothesis: Hypothesis) -> list[Effect]:
+        """The text of the provisional final, while its words are still being found: enough to answer the pause."""
+        last = self._segments[-1]
+        others = [segment for segment in self._segments[:-1] if segment.hypothesis is None]
+        if last.job_id != job_id or others or self.paused_at is None or self.finalized:
+            return []
+        self._told = True
+        return [SendFinal(self.id, True, join([*self._parts(), (self._offset_ms(last), hypothesis)]), job_id)]
 
     def failed(self, job_id: int, error: TrunklineError) -> list[Effect]:
         """Take a refusal or failure of one of `jobs()`. A partial is just missing; a cut-off segment is tried again."""
@@ -186,10 +198,16 @@ class Utterance:
         """The final, or in a pause the provisional one, when all segments are decoded."""
         if self.paused_at is None and not self.finalized:
             return []
-        parts = [(self._ms(s.start - self._start), s.hypothesis) for s in self._segments if s.hypothesis is not None]
-        if len(parts) < len(self._segments):
+        parts = self._parts()
+        if len(parts) < len(self._segments) or (self._told and not self.finalized):
             return []
         return [SendFinal(self.id, not self.finalized, join(parts), job_id)]
+
+    def _parts(self) -> list[tuple[int, Hypothesis]]:
+        return [(self._offset_ms(s), s.hypothesis) for s in self._segments if s.hypothesis is not None]
+
+    def _offset_ms(self, segment: Segment) -> int:
+        return (segment.start - self._start) * 1000 // self._config.sample_rate_hz
 
     def _cancel_partial(self) -> list[Effect]:
         job_id, self._partial_job = self._partial_job, None
@@ -200,9 +218,6 @@ class Utterance:
 
     def _samples(self, ms: int) -> int:
         return ms * self._config.sample_rate_hz // 1000
-
-    def _ms(self, samples: int) -> int:
-        return samples * 1000 // self._config.sample_rate_hz
 
 
 def _cancel(job_id: int | None) -> list[Effect]:

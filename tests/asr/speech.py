@@ -12,7 +12,8 @@ import soxr
 from numpy.typing import NDArray
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from services.asr.hypothesis import DecodeRequest, Engine, Hypothesis, Pcm, Recognition
+from services.asr.engine import WhisperEngine
+from services.asr.hypothesis import DecodeRequest, Hypothesis, Pcm, Recognition
 from services.common.models import ModelStore
 from services.common.settings import load_settings
 
@@ -70,12 +71,12 @@ def wer(pairs: list[tuple[str, str]]) -> float:
     return float(jiwer.wer([_normal(said) for said, _ in pairs], [_normal(heard) for _, heard in pairs]))
 
 
-def decode(engine: Engine, pcm: Pcm, *, words: bool = True, **config: object) -> Hypothesis:
+def decode(engine: WhisperEngine, pcm: Pcm, *, words: bool = True, **config: object) -> Hypothesis:
     request = DecodeRequest(pcm, Recognition(**{"locale": "en-US", **config}), words)  # type: ignore[arg-type]
-    return engine.decode(engine.encode([request]))[0]
+    return engine.recognise([request])[0]
 
 
-def text(engine: Engine, pcm: Pcm, **config: object) -> str:
+def text(engine: WhisperEngine, pcm: Pcm, **config: object) -> str:
     return decode(engine, pcm, **config).text.reveal()
 
 

@@ -86,6 +86,42 @@ def test_a_pause_is_decoded_at_once_with_the_preroll_and_answered_provisionally(
     assert answer.hypothesis.text.reveal() == "hello"
 
 
+def test_the_text_of_a_provisional_comes_before_its_words_and_only_once() -> None:
+    call = Call()
+    call.mark(M.SPEECH_STARTED)
+    call.audio(1000)
+    decode = job(call.mark(M.SPEECH_PAUSED))
+    answer = only(call.sut.early(decode.job_id, heard("hello")))
+    assert isinstance(answer, SendFinal)
+    assert answer.provisional
+    assert call.sut.decoded(decode.job_id, heard("hello")) == []
+    assert isinstance(only(call.mark(M.FINALIZE)), SendFinal)
+
+
+def test_finalize_between_a_text_and_its_words_waits_for_the_words() -> None:
+    call = Call()
+    call.mark(M.SPEECH_STARTED)
+    call.audio(1000)
+    decode = job(call.mark(M.SPEECH_PAUSED))
+    call.sut.early(decode.job_id, heard("hello"))
+    assert only(call.mark(M.FINALIZE)) == Promote(decode.job_id, 0)
+    answer = only(call.sut.decoded(decode.job_id, heard("hello")))
+    assert isinstance(answer, SendFinal)
+    assert not answer.provisional
+
+
+def test_after_a_resumption_the_next_pause_is_answered_again() -> None:
+    call = Call()
+    call.mark(M.SPEECH_STARTED)
+    call.audio(1000)
+    first = job(call.mark(M.SPEECH_PAUSED))
+    call.sut.early(first.job_id, heard("one"))
+    call.mark(M.SPEECH_RESUMED)
+    assert call.sut.early(first.job_id, heard("one")) == []
+    second = job(call.mark(M.SPEECH_PAUSED))
+    assert len(call.sut.early(second.job_id, heard("one two"))) == 1
+
+
 def test_finalize_after_a_pause_is_answered_by_the_provisional_without_work() -> None:
     call = Call()
     call.mark(M.SPEECH_STARTED)
@@ -379,6 +415,7 @@ def test_whatever_comes_memory_is_bounded_and_every_utterance_gets_at_most_one_f
             case "done" if waiting:
                 decode = waiting.pop(min(waiting))
                 if a:
+                    note(call.sut.early(decode.job_id, heard("word", decode.request.audio_ms)))
                     note(call.sut.decoded(decode.job_id, heard("word", decode.request.audio_ms)))
                 else:
                     note(call.sut.failed(decode.job_id, OverloadedError("Recognition", retry_after_s=1)))

@@ -28,8 +28,8 @@ def test_one_batch_of_several_calls_gives_each_what_it_gets_alone(engine: Whispe
     def essence(h: Hypothesis) -> tuple[str, list[tuple[str, int]]]:
         return h.text.reveal(), [(word.text.reveal(), word.start_ms) for word in h.words]
 
-    alone = [essence(engine.decode(engine.encode([request]))[0]) for request in batch]
-    assert [essence(h) for h in engine.decode(engine.encode(batch))] == alone
+    alone = [essence(engine.recognise([request])[0]) for request in batch]
+    assert [essence(h) for h in engine.recognise(batch)] == alone
 
 
 def test_what_needs_another_window_prompt_or_beam_is_not_batched(engine: WhisperEngine) -> None:
@@ -62,20 +62,20 @@ def test_a_bad_decode_in_the_short_window_is_tried_again_in_the_safe_one(
         return encode(batch, window_ms)
 
     monkeypatch.setattr(engine, "_encode", watched)
-    engine.decode(engine.encode([DecodeRequest(pcm, EN, words=True)]))
+    engine.recognise([DecodeRequest(pcm, EN, words=True)])
     assert asked == windows
 
 
 @pytest.mark.parametrize("samples", [0, 1, 100, 160, 3200])
 def test_however_little_audio_there_is_the_engine_answers(engine: WhisperEngine, samples: int) -> None:
-    found = engine.decode(engine.encode([DecodeRequest(np.zeros(samples, np.int16), EN, words=True)]))
+    found = engine.recognise([DecodeRequest(np.zeros(samples, np.int16), EN, words=True)])
     assert found[0].audio_ms == samples // 16
 
 
 def test_full_scale_and_thirty_seconds_are_decoded_too(engine: WhisperEngine) -> None:
     rng = np.random.default_rng(1)
     loud = rng.choice(np.array([-32768, 32767], dtype=np.int16), 30 * 16_000)
-    found = engine.decode(engine.encode([DecodeRequest(loud, EN, words=True)]))
+    found = engine.recognise([DecodeRequest(loud, EN, words=True)])
     assert found[0].audio_ms == 30_000
 
 

@@ -32,7 +32,7 @@ def test_calls_of_different_languages_share_a_batch_and_each_keeps_its_own(base:
 
     requests = [DecodeRequest(card(1).pcm, Recognition(locale=locale), words=True) for locale in ("de", "", "en-US")]
     assert len({base.group(request) for request in requests}) == 1
-    german, detected, english = base.decode(base.encode(requests))
+    german, detected, english = base.recognise(requests)
     assert (german.language, german.language_probability) == ("de", 1.0)
     assert detected.languages[0][1] < 1
     assert english.text.reveal() == decode(base, card(1).pcm).text.reveal()

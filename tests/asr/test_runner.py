@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,11 @@ from services.common.settings import AsrSettings
 POISON_MS = 666
 
 
+@dataclass
+class Texts:
+    hypotheses: list[Hypothesis]
+
+
 class ObedientEngine:
     """Says how many samples it saw; waits in `encode` while the test holds it; fails on poisoned audio."""
 
@@ -27,6 +33,8 @@ class ObedientEngine:
     def __init__(self) -> None:
         self.go = threading.Event()
         self.go.set()
+        self.may_align = threading.Event()
+        self.may_align.set()
         self.entered = threading.Event()
         self.batches: list[list[int]] = []
 
@@ -44,11 +52,15 @@ class ObedientEngine:
         assert self.go.wait(10)
         return batch
 
-    def decode(self, encoded: Any) -> list[Hypothesis]:
+    def decode(self, encoded: Any) -> "Texts":
         self.batches.append([request.audio_ms for request in encoded])
         if any(request.audio_ms == POISON_MS for request in encoded):
             raise RuntimeError("poisoned")
-        return [Hypothesis(Personal(f"{r.audio_ms}"), -0.1, 0.0, "en", 1.0, r.audio_ms) for r in encoded]
+        return Texts([Hypothesis(Personal(f"{r.audio_ms}"), -0.1, 0.0, "en", 1.0, r.audio_ms) for r in encoded])
+
+    def align(self, decoded: "Texts") -> list[Hypothesis]:
+        assert self.may_align.wait(10)
+        return decoded.hypotheses
 
 
 class Bench:
@@ -56,7 +68,13 @@ class Bench:
         self.engine = ObedientEngine()
         self.runner = Runner(self.engine, AsrSettings(**({"max_queue_ms": 60_000} | changes)), SystemClock())
 
-    def ask(self, ms: int, kind: JobKind = JobKind.FINAL, key: object = None) -> "asyncio.Future[Any]":
+    def ask(
+        self,
+        ms: int,
+        kind: JobKind = JobKind.FINAL,
+        key: object = None,
+        early: "asyncio.Future[str] | None" = None,
+    ) -> "asyncio.Future[Any]":
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def done(outcome: Hypothesis | TrunklineError, times: Times) -> None:
@@ -65,6 +83,8 @@ class Bench:
 
         request = DecodeRequest(np.zeros(ms * 16, dtype=np.int16), Recognition(), kind is not JobKind.PARTIAL)
         future.ticket = Ticket(kind, request, done)  # type: ignore[attr-defined]
+        if early is not None:
+            future.ticket.early = lambda h, _times: early.set_result(h.text.reveal())  # type: ignore[attr-defined]
         self.runner.submit(future.ticket, (key or ms, kind), 0)  # type: ignore[attr-defined]
         return future
 
@@ -83,6 +103,7 @@ async def bench() -> AsyncIterator[Bench]:
     bench.runner.start()
     yield bench
     bench.engine.go.set()
+    bench.engine.may_align.set()
     await bench.runner.close()
 
 
@@ -123,6 +144,16 @@ async def test_one_utterance_that_breaks_the_decoder_harms_no_other_in_its_batch
     assert isinstance(error, TrunklineError)
     assert "poison" not in str(error)
     assert (await bench.ask(400)).text.reveal() == "400"
+
+
+async def test_a_provisional_text_does_not_wait_for_its_words(bench: Bench) -> None:
+    bench.engine.may_align.clear()
+    early: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    provisional = bench.ask(200, JobKind.PROVISIONAL, early=early)
+    assert await early == "200"
+    assert not provisional.done()
+    bench.engine.may_align.set()
+    assert (await provisional).text.reveal() == "200"
 
 
 async def test_a_newer_partial_supersedes_the_waiting_one(bench: Bench) -> None:

@@ -298,7 +298,9 @@ class Final(_message.Message):
     @_builtins.property
     def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alternative]: ...
     @_builtins.property
-    def words(self) -> _containers.RepeatedCompositeFieldContainer[Global___Word]: ...
+    def words(self) -> _containers.RepeatedCompositeFieldContainer[Global___Word]:
+        """Not in a provisional final: its text does not wait for word times."""
+
     @_builtins.property
     def languages(self) -> _containers.RepeatedCompositeFieldContainer[Global___LanguageScore]: ...
     @_builtins.property
