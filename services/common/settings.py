@@ -364,7 +364,7 @@ PROFILES: dict[str, dict[str, Any]] = {
             "compute_type": "float16",
             "max_batch": 16,
         },
-        "llm": {"engine": "vllm", "model": "qwen3-8b-instruct", "max_queue": 256},
+        "llm": {"engine": "vllm", "model": "qwen3-8b-instruct", "slots": 64, "max_queue": 256},
         "tts": {"voices": ["piper-en_US-lessac-medium", "piper-en_GB-alba-medium", "piper-de_DE-thorsten-medium"]},
     },
 }

@@ -112,6 +112,11 @@ class Engine(Protocol):
         """Most tokens of prompt and reply together."""
         ...
 
+    @property
+    def slots(self) -> int:
+        """How many requests run at once without slowing a caller's first token unbearably."""
+        ...
+
     async def start(self) -> None:
         """Load the model. Raises MissingModelError or UnavailableError with what to do."""
         ...

@@ -22,20 +22,27 @@ from services.llm.engine import (
 
 REPLY = "Sure, I can help. Your order is on its way and arrives tomorrow."
 CONTEXT_TOKENS = 4096
+UNLIMITED_SLOTS = 1024
 
 
 class ScriptedEngine:
     """First token after `llm_ttft_ms`, then one word of REPLY each 1/`llm_tokens_per_s` s; schemas are ignored."""
 
-    def __init__(self, settings: ScriptedSettings, clock: Clock) -> None:
+    def __init__(self, settings: ScriptedSettings, clock: Clock, slots: int = UNLIMITED_SLOTS) -> None:
         self._settings = settings
         self._clock = clock
+        self._slots = slots
         self._aborts: dict[str, asyncio.Event] = {}
 
     @property
     def context_tokens(self) -> int:
         """As much as the CPU default has."""
         return CONTEXT_TOKENS
+
+    @property
+    def slots(self) -> int:
+        """Nothing is computed, so nothing need wait."""
+        return self._slots
 
     async def start(self) -> None:
         """Nothing to load."""

@@ -106,7 +106,7 @@ class LlmServicer(rpc.LlmServiceServicer):
             engine_version=what.engine_version,
             models=[model],
             device=what.device,
-            details={"slots": str(self._settings.slots), "max_queue": str(self._settings.max_queue), **what.details},
+            details={"slots": str(self._engine.slots), "max_queue": str(self._settings.max_queue), **what.details},
         )
 
     def _abort_when_over(self, context: Context, work: Work) -> None:
@@ -133,7 +133,7 @@ class LlmServicer(rpc.LlmServiceServicer):
 def build(settings: Settings, clock: Clock, engine: Engine | None = None) -> GrpcService:
     """The service as a process runs it. `engine`: another than the one settings name (tests)."""
     chosen = engine or make_engine(settings, clock)
-    slots = settings.llm.slots
+    slots = chosen.slots
     queue = AdmissionQueue(slots=slots, capacity=settings.llm.max_queue)
     servicer = LlmServicer(chosen, Scheduler(queue, clock), settings, clock)
 
@@ -141,7 +141,8 @@ def build(settings: Settings, clock: Clock, engine: Engine | None = None) -> Grp
         await chosen.start()
         system = Message(Role.SYSTEM, settings.agent.system_prompt)
         greeting = Message(Role.ASSISTANT, settings.agent.greeting)
-        await asyncio.gather(*(chosen.warm(f"start-{slot}", [system, greeting], "") for slot in range(slots)))
+        # llama.cpp keeps a prefix per slot, so each gets it.
+        await asyncio.gather(*(chosen.warm(f"start-{slot}", [system, greeting], "") for slot in range(settings.llm.slots)))
         what = chosen.describe()
         log.info(
             "llm engine ready",

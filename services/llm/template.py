@@ -59,7 +59,10 @@ class ChatTemplate:
     def _render(self, messages: Sequence[Message], *, reply: bool) -> str:
         plain = [{"role": message.role.value, "content": self.clean(message.content)} for message in messages]
         try:
-            return self._template.render(messages=plain, add_generation_prompt=reply, tools=None, **self._tokens)
+            # A caller waits: models that can think aloud first are told not to.
+            return self._template.render(
+                messages=plain, add_generation_prompt=reply, tools=None, enable_thinking=False, **self._tokens
+            )
         except TemplateError as error:
             raise InvalidInputError(
                 "messages",

@@ -53,6 +53,11 @@ class VllmEngine:
         """Model length given to vLLM."""
         return self._settings.context_tokens
 
+    @property
+    def slots(self) -> int:
+        """As set."""
+        return self._settings.slots
+
     async def start(self) -> None:
         """Load the weights and read the tokenizer's chat template. Raises UnavailableError without vLLM."""
         _before_import(self._settings.threads)

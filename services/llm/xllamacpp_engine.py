@@ -67,6 +67,11 @@ class XllamacppEngine:
         """Per slot."""
         return self._settings.context_tokens
 
+    @property
+    def slots(self) -> int:
+        """As set."""
+        return self._settings.slots
+
     async def start(self) -> None:
         """Load the weights (the library holds the interpreter meanwhile: 1 to 2 s) and read the chat template."""
         directory = self._store.path(self._settings.model)

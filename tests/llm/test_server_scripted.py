@@ -27,7 +27,7 @@ def clock() -> VirtualClock:
 
 @pytest.fixture
 def engine(clock: VirtualClock) -> ScriptedEngine:
-    return ScriptedEngine(CHOSEN.scripted, clock)
+    return ScriptedEngine(CHOSEN.scripted, clock, slots=1)
 
 
 @pytest.fixture
@@ -201,3 +201,12 @@ async def test_warm_is_checked_like_generate(stub: rpc.LlmServiceStub) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await stub.Warm(pb.WarmRequest(call_id="a"), timeout=5)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_unless_told_otherwise_no_scripted_stream_waits_for_another(clock: VirtualClock) -> None:
+    """It measures our own overhead at many calls: a queue of its own would be part of the figure."""
+    async with running(CHOSEN, clock) as stub:
+        tasks = [asyncio.create_task(hear(stub, request(call_id=f"c{n}"))) for n in range(25)]
+        await until(lambda: gauge("trunkline_llm_active") == 25)
+        await advance_until_done(clock, *tasks)
+    assert max(task.result().started.queue_ms for task in tasks) < 20
