@@ -21,6 +21,7 @@ from services.cli.declared import declared, is_scripted
 from services.cli.dialers import OpenDialer, Target, open_dialer, stack_target
 from services.cli.machine import commit, machine
 from services.cli.measure import dropped_frames, hear_turns
+from services.cli.recording import save_stereo
 from services.cli.resources import ResourceMeter, listening_pids
 from services.cli.stack import Launch, local_services
 from services.cli.terminal import EXIT_FAILED, Interrupts, StackView
@@ -125,6 +126,7 @@ async def measure(
             following.cancel()
         meter.end()
         samples = await api.stages(since_ns)
+    await _analyse(calls, request)
     known = {call.call_id for call in calls if call.call_id}
     samples = [s for s in samples if not known or s.call_id in known]
     data = BenchData(calls, samples, declared(settings, SCRIPTED_CLAUSE_TOKENS) if is_scripted(settings) else None)
@@ -196,14 +198,20 @@ async def _one_call(
             await leg.hangup()
         call.ended_ns = clock.now_ns()
         call.ended = leg.ended
-    # Finding speech takes a while; the other calls' audio must not wait for it.
-    call.turns = await asyncio.to_thread(hear_turns, said, leg.sent, leg.heard)
-    call.dropped_frames = await asyncio.to_thread(dropped_frames, leg.heard)
-    call.lost_packets = leg.lost_packets
-    if request.record is not None and call.index:
-        from services.cli.recording import save_stereo
+        call.leg, call.said = leg, said
 
-        await asyncio.to_thread(save_stereo, request.record / f"call{call.index:03d}.wav", leg.sent, leg.heard)
+
+async def _analyse(calls: Sequence[CallResult], request: BenchRequest) -> None:
+    """Find the speech in every call. Only when all have ended: it would take the processor from the callers."""
+    for call in calls:
+        if call.leg is None:
+            continue
+        leg, call.leg = call.leg, None
+        call.turns = await asyncio.to_thread(hear_turns, call.said, leg.sent, leg.heard)
+        call.dropped_frames = await asyncio.to_thread(dropped_frames, leg.heard)
+        call.lost_packets = leg.lost_packets
+        if request.record is not None:
+            await asyncio.to_thread(save_stereo, request.record / f"call{call.index:03d}.wav", leg.sent, leg.heard)
 
 
 async def _facts(

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.cli.caller import CallerLeg
 from services.cli.declared import Declared
-from services.cli.measure import TurnHeard
+from services.cli.measure import TurnHeard, Utterance
 from services.cli.stats import StageSample, agreement, by_stage, distribution, matched
 
 # Heard and reported may differ by one frame, and by what lies between them by design: the packet that carries the
@@ -32,6 +33,9 @@ class CallResult:
     turns: list[TurnHeard] = field(default_factory=list)
     dropped_frames: int = 0
     lost_packets: int = 0
+    # Until it is analysed.
+    leg: CallerLeg | None = None
+    said: Sequence[Utterance] = ()
 
     @property
     def minutes(self) -> float:
