@@ -18,7 +18,7 @@ TORTURE = sorted((Path(__file__).parents[1] / "data" / "rfc4475").glob("*.dat"))
 
 @pytest.fixture(scope="module")
 async def worker() -> AsyncIterator[Side]:
-    async with side(["telephony.max_calls=40", "telephony.ring_timeout_s=2"]) as it:
+    async with side(["telephony.max_calls=40", "telephony.ring_timeout_s=2", "telephony.media_timeout_s=2"]) as it:
         yield it
 
 
@@ -162,6 +162,21 @@ async def test_a_malformed_offer_is_refused_or_answered_and_harms_no_call(worker
     await asyncio.wait({answering})
     bad.close()
     await settled(worker)
+
+
+@pytest.mark.parametrize("packets", [0, 10])
+async def test_a_caller_that_vanishes_without_bye_is_missed(worker: Side, packets: int):
+    """Nothing came at all, or the audio stopped: no RTP for the time set ends the call."""
+    gone = RawCall(target(worker))
+    await gone.open()
+    asked = asyncio.create_task(gone.invite())
+    leg, _ = await worker.answer()
+    assert await asked == 200
+    await pace(packets * 0.02, lambda _n: gone.rtp())
+    ended = (await worker.client.event(leg, "ended", timeout_s=8)).ended
+    assert ended.cause == pb.Ended.CAUSE_MEDIA_TIMEOUT
+    assert ended.stats.rx_packets == packets
+    gone.close()
 
 
 async def test_an_answer_that_is_never_acknowledged_does_not_stay(worker: Side):
