@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 from tests.web.harness import Site
 
@@ -27,6 +27,8 @@ FLAGS = (
 NEEDS_CHROMIUM = [
     pytest.mark.peer,
     pytest.mark.slow,
+    # One browser serves all tests of the page, so they share one event loop.
+    pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
 ]
 
@@ -43,29 +45,34 @@ def write_wav(path: Path, hz: float, seconds: float) -> None:
 
 
 @contextlib.asynccontextmanager
-async def open_page(
-    running: Site, tmp_path: Path, width: int = 1280, height: int = 860, allow_microphone: bool = True
-) -> AsyncIterator[Page]:
-    """Fails on a page error, a console error, or any request to elsewhere."""
-    write_wav(tmp_path / "mic.wav", 600, 20)
-    flags = [*FLAGS, f"--use-file-for-fake-audio-capture={tmp_path / 'mic.wav'}%noloop"]
+async def chromium(microphone: Path, *, allow_microphone: bool = True) -> AsyncIterator[Browser]:
+    """A browser with a profile of its own; the microphone plays the file once per call."""
+    flags = [*FLAGS, f"--use-file-for-fake-audio-capture={microphone}%noloop"]
     if not allow_microphone:
         flags[flags.index("--use-fake-ui-for-media-stream")] = "--deny-permission-prompts"
-    faults: list[str] = []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=flags)
-        page = await browser.new_page(viewport={"width": width, "height": height})
-        page.set_default_timeout(20_000)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        page.on(
-            "request", lambda request: None if f":{running.web.port}/" in request.url else faults.append(request.url)
-        )
         try:
-            await page.goto(running.web.url)
-            yield page
+            yield browser
         finally:
             await browser.close()
+
+
+@contextlib.asynccontextmanager
+async def open_page(running: Site, browser: Browser, width: int = 1280, height: int = 860) -> AsyncIterator[Page]:
+    """Fails on a page error, a console error, or any request to elsewhere."""
+    faults: list[str] = []
+    context = await browser.new_context(viewport={"width": width, "height": height})
+    page = await context.new_page()
+    page.set_default_timeout(20_000)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: None if f":{running.web.port}/" in request.url else faults.append(request.url))
+    try:
+        await page.goto(running.web.url)
+        yield page
+    finally:
+        await context.close()
     assert [fault for fault in faults if "status of 503" not in fault] == []
 
 

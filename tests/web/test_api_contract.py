@@ -8,7 +8,7 @@ import pytest
 from aiohttp import WSMsgType
 
 from services.common.personal import Personal
-from services.orchestrator.events import FinalTranscript, StageMeasured
+from services.orchestrator.events import FinalTranscript, ReplyText, StageMeasured
 from services.orchestrator.web.event_stream import STREAMS
 from tests.web.harness import Site, site, until
 from tests.web.test_real_call import call
@@ -100,6 +100,28 @@ async def test_a_ninth_reader_of_a_call_is_refused_and_a_leaving_one_makes_room(
         await until(lambda: readers[caller.call_id] == 7)
         sockets.append(await running.http.ws_connect(url))
         await asyncio.gather(*(socket.close() for socket in sockets))
+
+
+async def test_a_reader_that_does_not_read_is_cut_and_the_call_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.orchestrator.web.event_stream.SEND_DEADLINE_S", 0.2)
+    async with site() as running, call(running) as caller:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.web.port)
+        path = f"/api/calls/{caller.call_id}/events?token={caller.token}"
+        writer.write(
+            f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+        )
+        assert b"101" in await reader.readline()
+        readers = running.web._runner.app[STREAMS]._readers
+        log = running.calls[0].handle.events
+        # The client takes nothing from its socket from here on.
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        text = Personal("word " * 20_000)
+        for turn in range(200):
+            log.append(ReplyText(at_ns=turn, turn=turn, text=text))
+        await until(lambda: not readers)
+        assert caller.ended == ""
+        writer.close()
 
 
 async def test_stage_times_are_listed_since_a_moment() -> None:

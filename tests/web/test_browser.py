@@ -4,17 +4,18 @@ import asyncio
 from pathlib import Path
 
 import numpy as np
+from playwright.async_api import Browser
 
 from services.common.clock import SystemClock
-from tests.web.browser import NEEDS_CHROMIUM, box, open_page, overflow
+from tests.web.browser import NEEDS_CHROMIUM, box, chromium, open_page, overflow, write_wav
 from tests.web.harness import power_at, site, until
 from tests.web.scripted_brain import ScriptedBrain
 
 pytestmark = NEEDS_CHROMIUM
 
 
-async def test_a_caller_talks_interrupts_and_sees_where_the_time_went(tmp_path: Path) -> None:
-    async with site() as running, open_page(running, tmp_path) as page:
+async def test_a_caller_talks_interrupts_and_sees_where_the_time_went(browser: Browser) -> None:
+    async with site() as running, open_page(running, browser) as page:
         assert "none" in await page.inner_text("#models")
         await page.click("#talk")
         await until(lambda: running.calls and running.calls[0].established.is_set())
@@ -53,8 +54,8 @@ async def test_a_caller_talks_interrupts_and_sees_where_the_time_went(tmp_path: 
         assert await page.inner_text("#phase-text") == "Call ended"
 
 
-async def test_keys_and_mute_reach_the_call(tmp_path: Path) -> None:
-    async with site() as running, open_page(running, tmp_path) as page:
+async def test_keys_and_mute_reach_the_call(browser: Browser) -> None:
+    async with site() as running, open_page(running, browser) as page:
         await page.click("#talk")
         await until(lambda: running.calls and running.calls[0].established.is_set())
         fake = running.calls[0]
@@ -71,8 +72,8 @@ async def test_keys_and_mute_reach_the_call(tmp_path: Path) -> None:
         assert np.abs(np.frombuffer(bytes(fake.heard[at + 16_000 :]), dtype="<i2")).max() < 100
 
 
-async def test_the_page_says_so_when_the_call_ends_on_the_servers_side(tmp_path: Path) -> None:
-    async with site() as running, open_page(running, tmp_path) as page:
+async def test_the_page_says_so_when_the_call_ends_on_the_servers_side(browser: Browser) -> None:
+    async with site() as running, open_page(running, browser) as page:
         await page.click("#talk")
         await until(lambda: running.calls and running.calls[0].established.is_set())
         await page.wait_for_selector("#dock:not([hidden])")
@@ -82,8 +83,8 @@ async def test_the_page_says_so_when_the_call_ends_on_the_servers_side(tmp_path:
         await until(lambda: len(running.calls) == 2 and running.calls[1].established.is_set())
 
 
-async def test_a_busy_server_is_said_with_what_to_do(tmp_path: Path) -> None:
-    async with site() as running, open_page(running, tmp_path) as page:
+async def test_a_busy_server_is_said_with_what_to_do(browser: Browser) -> None:
+    async with site() as running, open_page(running, browser) as page:
         running.registry.set_ready("asr is loading")
         await page.click("#talk")
         await page.wait_for_selector("#trouble:not([hidden])")
@@ -93,15 +94,20 @@ async def test_a_busy_server_is_said_with_what_to_do(tmp_path: Path) -> None:
 
 
 async def test_a_refused_microphone_is_said_with_what_to_do(tmp_path: Path) -> None:
-    async with site() as running, open_page(running, tmp_path, allow_microphone=False) as page:
+    write_wav(tmp_path / "mic.wav", 600, 1)
+    async with (
+        site() as running,
+        chromium(tmp_path / "mic.wav", allow_microphone=False) as denying,
+        open_page(running, denying) as page,
+    ):
         await page.click("#talk")
         await page.wait_for_selector("#trouble:not([hidden])")
         assert await page.inner_text("#trouble-title") == "The microphone is blocked"
         assert running.calls == []
 
 
-async def test_nothing_overflows_or_overlaps_on_phone_tablet_or_desktop(tmp_path: Path) -> None:
-    async with site() as running, open_page(running, tmp_path, 360, 640) as page:
+async def test_nothing_overflows_or_overlaps_on_phone_tablet_or_desktop(browser: Browser) -> None:
+    async with site() as running, open_page(running, browser, 360, 640) as page:
         assert await overflow(page) == 0
         await page.click("#talk")
         await until(lambda: running.calls and running.calls[0].established.is_set())

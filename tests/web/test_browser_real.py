@@ -13,12 +13,11 @@ from pathlib import Path
 import aiohttp
 import numpy as np
 import pytest
-from playwright.async_api import async_playwright
 
 from services.cli.clips import by_name, human_speech
 from services.common.models import ModelStore
 from services.common.settings import load_settings
-from tests.web.browser import CHROMIUM, FLAGS, NEEDS_CHROMIUM
+from tests.web.browser import NEEDS_CHROMIUM, chromium
 
 READY_DEADLINE_S = 150.0
 RATE_HZ = 16_000
@@ -81,10 +80,8 @@ async def test_a_person_interrupts_the_greeting_and_is_answered_on_the_page(tmp_
         file.setframerate(RATE_HZ)
         quiet = [np.zeros(int(RATE_HZ * s), np.int16) for s in (2.2, 60)]
         file.writeframes(np.concatenate([quiet[0], speech, quiet[1]]).astype("<i2").tobytes())
-    flags = [*FLAGS, f"--use-file-for-fake-audio-capture={microphone}%noloop"]
     shots = os.environ.get("TRUNKLINE_SCREENSHOTS", "")
-    async with stack(tmp_path / "data") as port, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=flags)
+    async with stack(tmp_path / "data") as port, chromium(microphone) as browser:
         page = await browser.new_page(viewport={"width": 1280, "height": 860})
         page.set_default_timeout(60_000)
         await page.goto(f"http://localhost:{port}/")
@@ -105,4 +102,3 @@ async def test_a_person_interrupts_the_greeting_and_is_answered_on_the_page(tmp_
             await page.screenshot(path=Path(shots) / "real-stack.png")
         await page.click("#hang")
         await page.wait_for_selector("#finished")
-        await browser.close()

@@ -1,7 +1,8 @@
 """The page's own logic, run where it runs: what it makes of an event log, and how it splits a turn's time."""
 
-from pathlib import Path
 from typing import Any
+
+from playwright.async_api import Browser
 
 from tests.web.browser import NEEDS_CHROMIUM, open_page
 from tests.web.harness import site
@@ -77,9 +78,9 @@ LOGS: dict[str, tuple[list[dict[str, Any]], list[list[Any]]]] = {
 }
 
 
-async def test_the_page_tells_the_log_as_it_happened(tmp_path: Path) -> None:
+async def test_the_page_tells_the_log_as_it_happened(browser: Browser) -> None:
     """The reducer of the page, on logs with known meaning: [kind, state, text, ms until silence] of each entry."""
-    async with site() as running, open_page(running, tmp_path) as page:
+    async with site() as running, open_page(running, browser) as page:
         for name, (events, expected) in LOGS.items():
             told = await page.evaluate(
                 """async (events) => {
@@ -93,7 +94,7 @@ async def test_the_page_tells_the_log_as_it_happened(tmp_path: Path) -> None:
             assert told == expected, name
 
 
-async def test_the_parts_of_a_bar_add_up_to_the_whole_whatever_overlaps(tmp_path: Path) -> None:
+async def test_the_parts_of_a_bar_add_up_to_the_whole_whatever_overlaps(browser: Browser) -> None:
     ms = 1_000_000
     stages = {
         "voice_to_voice": {"ms": 900, "atNs": 1900 * ms},
@@ -105,7 +106,7 @@ async def test_the_parts_of_a_bar_add_up_to_the_whole_whatever_overlaps(tmp_path
         "tts_ttfa": {"ms": 380, "atNs": 1880 * ms},
         "playout": {"ms": 20, "atNs": 1900 * ms},
     }
-    async with site() as running, open_page(running, tmp_path) as page:
+    async with site() as running, open_page(running, browser) as page:
         parts = await page.evaluate(
             """async (stages) => {
               const { split } = await import("/static/latency.js");

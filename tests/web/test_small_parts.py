@@ -1,9 +1,12 @@
 """The pure parts of the web room: rate limit, tokens, keypad."""
 
+import ssl
 import stat
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,9 +14,11 @@ from services.common.errors import SettingsError
 from services.common.settings import WebRtcSettings, WebSettings
 from services.orchestrator.media.webrtc_endpoint import ice_configuration
 from services.orchestrator.media.webrtc_keypad import parse_key
+from services.orchestrator.web.about import healthz
 from services.orchestrator.web.auth import load_operator_token
 from services.orchestrator.web.rate_limit import RateLimiter
-from services.orchestrator.web.server import _tls
+from services.orchestrator.web.server import _tls, start_web
+from tests.common.certificates import write_certificates
 
 SECOND = 1_000_000_000
 
@@ -87,3 +92,28 @@ def test_the_turn_password_comes_from_a_file(tmp_path: Path) -> None:
 def test_half_a_certificate_is_a_settings_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="both or none"):
         _tls(WebSettings(cert_file=tmp_path / "cert.pem"))
+
+
+async def test_the_page_is_served_over_https_when_a_certificate_is_set(tmp_path: Path) -> None:
+    write_certificates(tmp_path)
+    app = web.Application()
+    app.router.add_get("/", healthz)
+    settings = WebSettings(port=0, cert_file=tmp_path / "cert.pem", key_file=tmp_path / "key.pem")
+    running = await start_web(app, settings)
+    try:
+        assert running.url.startswith("https://")
+        trust = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+        url = f"https://127.0.0.1:{running.port}/"
+        async with aiohttp.ClientSession() as http, http.get(url, ssl=trust) as response:
+            assert response.status == 200
+    finally:
+        await running.stop()
+
+
+async def test_a_port_that_is_taken_is_a_settings_error() -> None:
+    first = await start_web(web.Application(), WebSettings(port=0))
+    try:
+        with pytest.raises(SettingsError, match="cannot listen"):
+            await start_web(web.Application(), WebSettings(port=first.port))
+    finally:
+        await first.stop()

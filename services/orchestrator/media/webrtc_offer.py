@@ -79,11 +79,17 @@ def _check_session(session: SessionDescription) -> None:
 
 
 def _check_bundle(session: SessionDescription, mids: Sequence[str]) -> None:
-    """All sections share one transport (RFC 9143): one ICE and DTLS session per call, nothing to leak."""
-    bundles = [group.items for group in session.group if group.semantic == "BUNDLE"]
-    if len(mids) > 1 and (len(bundles) != 1 or sorted(bundles[0]) != sorted(mids)):
+    """All sections share one transport (RFC 9143): one ICE and DTLS session per call, nothing to leak.
+
+    A group that names sections that are not there leaves aiortc without a transport, in a task nobody awaits.
+    """
+    bundles = [list(group.items) for group in session.group if group.semantic == "BUNDLE"]
+    if bundles != [list(mids)] and not (len(mids) == 1 and not bundles):
         raise InvalidInputError(
-            "sdp a=group", expected="BUNDLE of all sections", got="none or others", remedy='bundlePolicy: "max-bundle".'
+            "sdp a=group",
+            expected="one BUNDLE of all sections in their order",
+            got=f"{len(bundles)} groups that are not",
+            remedy='Use bundlePolicy: "max-bundle".',
         )
 
 
