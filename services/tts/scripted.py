@@ -42,15 +42,16 @@ class ScriptedRunner:
 
 
 class ScriptedEngine:
-    """One voice for every locale."""
+    """One voice: the one that the agent asks for, so that its settings work unchanged."""
 
     name = "scripted"
     version = "1"
     device = "none"
 
-    def __init__(self, settings: ScriptedSettings) -> None:
+    def __init__(self, settings: ScriptedSettings, *, voice: str = "", locale: str = "en-US") -> None:
         self._ttfa_ms = settings.tts_ttfa_ms
-        self._voices = {_VOICE: VoiceInfo(_VOICE, "en-US", 16000, self.version, "", "Apache-2.0")}
+        name = voice or _VOICE
+        self._voices = {name: VoiceInfo(name, locale, 16000, self.version, "", "Apache-2.0")}
 
     @property
     def voices(self) -> Mapping[str, VoiceInfo]:

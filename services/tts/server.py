@@ -234,7 +234,9 @@ def make_engine(settings: Settings, clock: Clock) -> tuple[Engine, Runner]:
     if settings.tts.engine == "scripted":
         from services.tts.scripted import ScriptedEngine, ScriptedRunner
 
-        return ScriptedEngine(settings.scripted), ScriptedRunner(settings.scripted.tts_ttfa_ms, clock)
+        agent = settings.agent
+        engine = ScriptedEngine(settings.scripted, voice=agent.voice, locale=agent.locale)
+        return engine, ScriptedRunner(settings.scripted.tts_ttfa_ms, clock)
     from services.tts.piper_engine import PiperEngine
 
     scheduler = DeadlineScheduler(settings.tts.workers, clock, lambda ms: metrics.WAIT_SECONDS.observe(ms / 1000))

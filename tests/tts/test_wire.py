@@ -187,6 +187,11 @@ async def test_the_scripted_engine_says_what_it_is() -> None:
         assert [(voice.name, voice.default_for_locale) for voice in voices] == [("scripted", True)]
 
 
+async def test_the_scripted_engine_takes_the_agents_voice_and_locale() -> None:
+    async with running(tts_settings(engine="scripted", voice="piper-de", locale="de-DE")) as client:
+        assert (await client.say("Hallo!", voice="piper-de", locale="de-DE")).finished is not None
+
+
 async def test_the_scripted_latency_holds_for_repeated_phrases_too() -> None:
     async with running(SCRIPTED) as client:
         for _ in range(2):
