@@ -10,16 +10,16 @@ Speeches queue up (an apology, then the reply it was for); the turn-taker is tol
 from collections import deque
 from collections.abc import Callable
 
-from services.common.clock import sleep_s
 from services.common.errors import OverloadedError, TrunklineError
 from services.common.personal import Personal
 from services.orchestrator import events as ev
 from services.orchestrator.call_context import CallContext
 from services.orchestrator.dialogue.history import History
-from services.orchestrator.faults import FaultPolicy, ServiceName
+from services.orchestrator.faults import ServiceName
 from services.orchestrator.media.leg import LegFormat, Playout
 from services.orchestrator.media.mouth import Mouth
 from services.orchestrator.media.playout import Utterance
+from services.orchestrator.recovery import Recovery
 from services.orchestrator.replies import Making, ReplyMaker
 from services.orchestrator.reply import ReplyFailedError
 from services.orchestrator.speeches import NOT_REMEMBERED, Kind, Speech, SpeechLog
@@ -43,11 +43,15 @@ class Agent:
         agent = ctx.settings.agent
         self._history = History(agent.system_prompt, agent.max_history_turns)
         self._maker = ReplyMaker(ctx)
-        self._faults = FaultPolicy(ctx.settings.orchestrator.give_up_ms)
+        self._recovery = Recovery(
+            ctx,
+            apologise=lambda: self._say_phrase("apology", agent.apology_retry),
+            again=lambda turn: self._commit(self._make(), turn),
+            give_up=self.goodbye,
+        )
         self._speeches: deque[Speech] = deque()
         self._phase: on.AgentPhase = "idle"
         self._turn = 0
-        self._retries = 0
         self._log = SpeechLog(ctx)
         self._stopped_ns = 0
         self._contest_onset_ns = 0
@@ -93,7 +97,7 @@ class Agent:
         if self.ending:
             return
         self._turn += 1
-        self._retries += 1
+        self._recovery.forget()
         self._log.turn_ended(last_voiced_ns)
         self._history.caller_said(text)
         making = self._maker.commit(text)
@@ -108,19 +112,18 @@ class Agent:
 
     def trouble(self, service: ServiceName) -> None:
         """A service the call listens with failed, or is late."""
-        self._act_on_fault(service, None)
+        self._recovery.failed(service, "late", None)
 
     def service_answered(self, service: ServiceName) -> None:
         """It answers: when that ends an outage, say so in the log."""
-        if self._faults.answered(service):
-            self._ctx.log(ev.ServiceRecovered(at_ns=self._ctx.clock.now_ns(), service=service))
+        self._recovery.answered(service)
 
     def goodbye(self, reason: str, text: str = "") -> None:
         """Say `text` (that we have a problem), then end the call; nothing can interrupt it."""
         if self.ending:
             return
         self.ending = True
-        self._retries += 1
+        self._recovery.stop()
         self._cut(None)
         text = text or self._ctx.settings.agent.apology_goodbye
         self._say_phrase("goodbye", text, then=lambda: self._hang_up(reason), last=True)
@@ -145,7 +148,7 @@ class Agent:
         if self._current is not None and self._current.last:
             self._mouth.resume("contest")
             return
-        self._retries += 1
+        self._recovery.forget()
         self._cut(reason)
         self._update_phase()
 
@@ -296,29 +299,7 @@ class Agent:
             self._commit(self._make(), speech.turn)
             return
         retry = None if speech.utterance.heard else speech.turn
-        self._act_on_fault(failure.service, retry, type(failure.error).__name__)
-
-    def _act_on_fault(self, service: ServiceName, retry_turn: int | None, code: str = "late") -> None:
-        now_ns = self._ctx.clock.now_ns()
-        action = self._faults.failed(service, now_ns)
-        will_retry = action.kind != "give_up"
-        self._ctx.log(ev.ServiceFailed(at_ns=now_ns, service=service, code=code, will_retry=will_retry))
-        if self.ending:
-            return
-        if action.kind == "give_up":
-            self.goodbye(f"{service} failed")
-            return
-        if action.kind == "apologise":
-            self._say_phrase("apology", self._ctx.settings.agent.apology_retry)
-        if retry_turn is not None:
-            self._retries += 1
-            self._ctx.spawn(self._retry(retry_turn, self._retries, action.wait_ms))
-
-    async def _retry(self, turn: int, token: int, wait_ms: int) -> None:
-        """Make the reply again, unless the caller spoke meanwhile."""
-        await sleep_s(self._ctx.clock, wait_ms / 1000)
-        if token == self._retries and not self.ending:
-            self._commit(self._make(), turn)
+        self._recovery.failed(failure.service, type(failure.error).__name__, retry)
 
     async def _warm(self) -> None:
         try:

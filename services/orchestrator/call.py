@@ -1,11 +1,9 @@
 """One call, from ring to hang-up: the leg's events go in, the turn-taker decides, listener and agent carry out.
 
-All tasks of a call live in one task group: when the call is over, all of them are. Signals are taken one at a time
-(`_feed` queues what a decision itself causes), so that the turn-taker sees them in the order they happened.
+All tasks of a call live in one task group: when the call is over, all of them are.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
@@ -16,16 +14,14 @@ from services.common.personal import Personal
 from services.common.settings import Settings
 from services.orchestrator import events as ev
 from services.orchestrator.agent import Agent
-from services.orchestrator.alarm import Alarm
 from services.orchestrator.call_context import CallContext, Services
 from services.orchestrator.calls import CallHandle
+from services.orchestrator.conductor import Conductor
 from services.orchestrator.faults import ServiceName
-from services.orchestrator.listener import Listener, final_transcript
+from services.orchestrator.listener import Listener
 from services.orchestrator.media.leg import Leg, LegFormat, Playout
 from services.orchestrator.media.mouth import Mouth
-from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns import signals as on
-from services.orchestrator.turns.taker import TurnTaker
 
 log = get_logger(__name__)
 
@@ -65,10 +61,7 @@ class Call:
         self._store = store
         self._clock = clock
         self._ctx = CallContext(handle.call_id, clock, settings, services, handle.events, self._spawn)
-        self._taker = TurnTaker(settings.orchestrator.turns, settings.orchestrator.asr_final_deadline_ms)
-        self._signals: deque[on.Signal] = deque()
-        self._feeding = False
-        self._alarm = Alarm(clock, self._spawn, lambda: self._feed(on.Tick(self._clock.now_ns())))
+        self._conductor = Conductor(self._ctx, lambda: "asr" in self._down)
         self._listener: Listener | None = None
         self._agent: Agent | None = None
         self._tasks: asyncio.TaskGroup | None = None
@@ -77,7 +70,6 @@ class Call:
         self._down: set[ServiceName] = set()
         self._cause: tuple[str, str] | None = None
         self._hung_up = ""
-        self._onset_ns = 0
 
     # ---- life
 
@@ -210,8 +202,8 @@ class Call:
             return
         self._established.set()
         committed_ms = self._ctx.settings.orchestrator.committed_ms
-        self._listener = Listener(self._ctx, fmt.rx_rate_hz, self._feed, self._on_service)
-        self._agent = Agent(
+        self._listener = self._conductor.listener = Listener(self._ctx, fmt.rx_rate_hz, self._feed, self._on_service)
+        self._agent = self._conductor.agent = Agent(
             self._ctx, lambda agent: Mouth(self._leg, fmt, committed_ms, agent), self._feed, self.hangup
         )
         self._spawn(self._listener.run())
@@ -231,90 +223,6 @@ class Call:
             self._agent.hold(held)
         self._feed(on.HoldChanged(now_ns, held))
 
-    # ---- turns
-
-    def _feed(self, signal: on.Signal) -> None:
-        """Give the turn-taker a signal and carry out what it decides; signals caused by that wait their turn."""
-        self._signals.append(signal)
-        if self._feeding or self._listener is None or self._agent is None or self._over.is_set():
-            return
-        self._feeding = True
-        try:
-            while self._signals:
-                for decision in self._taker.handle(self._signals.popleft()):
-                    self._listener.carry_out(decision)
-                    self._carry_out(decision, self._listener, self._agent)
-            self._alarm.set(self._taker.next_deadline_ns())
-        except Exception as error:  # noqa: BLE001  # one call must never harm another
-            self._crash(error)
-        finally:
-            self._feeding = False
-
-    def _carry_out(self, decision: do.Decision, listener: Listener, agent: Agent) -> None:
-        now_ns = self._clock.now_ns()
-        match decision:
-            case do.StartSpeech(onset_ns=onset_ns):
-                self._ctx.measure("vad_onset", agent.next_turn(), (now_ns - onset_ns) / 1e6, now_ns)
-                self._onset_ns = onset_ns
-                agent.warm()
-            case do.Speculate(text=text):
-                agent.speculate(text)
-            case do.DropSpeculation():
-                agent.drop_speculation()
-            case do.EndTurn():
-                self._end_turn(decision, listener, agent)
-            case do.UnclearTurn(utterance, last_voiced_ns):
-                self._ctx.log(ev.TurnDropped(at_ns=now_ns, utterance=utterance, reason="not understood"))
-                agent.ask_again(last_voiced_ns)
-            case do.Discard(utterance, reason):
-                self._ctx.log(ev.TurnDropped(at_ns=now_ns, utterance=utterance, reason=reason))
-            case do.FinalLate():
-                agent.trouble("asr")
-            case do.FailTurn(utterance):
-                self._ctx.log(ev.TurnDropped(at_ns=now_ns, utterance=utterance, reason="no text came"))
-                self._after_lost_text(agent)
-            case do.PausePlayout():
-                agent.pause(self._onset_ns)
-            case do.ResumePlayout(reason):
-                agent.resume(reason)
-            case do.StopPlayout(onset_ns=onset_ns, reason=reason):
-                agent.stop(onset_ns, reason)
-            case do.Reprompt():
-                agent.reprompt()
-            case do.GiveUp():
-                agent.say_goodbye()
-            case _:
-                pass
-
-    def _end_turn(self, decision: do.EndTurn, listener: Listener, agent: Agent) -> None:
-        now_ns = self._clock.now_ns()
-        turn = agent.next_turn()
-        found = listener.final_of(decision.utterance)
-        if found is not None:
-            final, final_ns = found
-            self._ctx.log(final_transcript(final, now_ns, provisional=False))
-            self._ctx.measure("asr_final", turn, (final_ns - decision.last_voiced_ns) / 1e6, final_ns)
-        self._ctx.log(
-            ev.TurnEnded(
-                at_ns=now_ns,
-                turn=turn,
-                utterance=decision.utterance,
-                last_voiced_ns=decision.last_voiced_ns,
-                reason=decision.reason,
-            )
-        )
-        endpoint_ms = (decision.decided_ns - decision.last_voiced_ns) / 1e6
-        self._ctx.measure("endpoint", turn, endpoint_ms, decision.decided_ns)
-        agent.service_answered("asr")
-        agent.reply(decision.text, decision.last_voiced_ns)
-
-    def _after_lost_text(self, agent: Agent) -> None:
-        """The recogniser had its time: ask again if it is there now, else end politely."""
-        if "asr" in self._down:
-            agent.goodbye("asr failed")
-        else:
-            agent.ask_again(self._taker.last_voiced_ns)
-
     # ---- faults
 
     def _on_service(self, service: ServiceName, up: bool, code: str) -> None:
@@ -332,9 +240,17 @@ class Call:
         await sleep_s(self._clock, PATIENCE_S)
         while service in self._down and self._agent is not None and not self._agent.ending:
             # Without words to lose, a recogniser may be away.
-            if service == "vad" or self._taker.utterance_open:
+            if service == "vad" or self._conductor.utterance_open:
                 self._agent.trouble(service)
             await sleep_s(self._clock, 2 * PATIENCE_S)
+
+    def _feed(self, signal: on.Signal) -> None:
+        """To the turn-taker, while there is a call to decide about."""
+        if self._agent is not None and not self._over.is_set():
+            try:
+                self._conductor.feed(signal)
+            except Exception as error:  # noqa: BLE001  # one call must never harm another
+                self._crash(error)
 
     def _guard(self, act: Callable[[], None]) -> None:
         try:

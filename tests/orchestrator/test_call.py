@@ -243,13 +243,16 @@ async def test_an_operator_can_hang_up_and_find_a_call_by_its_reference(lab: Lab
 
 
 @pytest.mark.slow
-async def test_thirty_calls_at_once_are_all_answered_with_bounded_queues(lab: Lab) -> None:
-    calls = [lab.call(FakeLeg(str(n))) for n in range(30)]
-    for call in calls:
-        await call.until(ev.AgentSpeechEnded)
-    for call in calls:
-        call.leg.speak(600)
-    for call in calls:
-        assert heard(await call.until(ev.AgentSpeechEnded, 2)) == REPLY
-    assert max(call.leg.most_queued for call in calls) <= 3
-    assert sum(call.leg.refused for call in calls) == 0
+async def test_twenty_calls_at_once_are_all_answered_with_bounded_queues() -> None:
+    # However slow the machine, nobody is asked whether they are there.
+    patient = {"turns": {"silence_reprompt_ms": 60_000}}
+    async with Lab(agent=SHORT, orchestrator=patient) as lab:
+        calls = [lab.call(FakeLeg(str(n))) for n in range(20)]
+        for call in calls:
+            await call.until(ev.AgentSpeechEnded)
+        for call in calls:
+            call.leg.speak(600)
+        for call in calls:
+            assert heard(await call.until(ev.AgentSpeechEnded, 2)) == REPLY
+        assert max(call.leg.most_queued for call in calls) <= 3
+        assert sum(call.leg.refused for call in calls) == 0

@@ -5,9 +5,10 @@ import re
 # Characters that mark up text and are not spoken.
 _MARKUP = re.compile(r"[*_`#~|<>\[\]{}\\]+")
 _SPACES = re.compile(r"\s+")
-_LIST_MARK = re.compile(r"(?:(?<=\n)|^)[ \t]*(?:[-•+]|\d{1,2}[.)])[ \t]+")
+_LIST_MARK = re.compile(r"\n[ \t]*(?:[-•+]|\d{1,2}[.)])[ \t]+")
 _LINK = re.compile(r"\[([^\]\n]*)\]\([^)\s]*\)")
-_NO_SPEECH = re.compile(r"[\W_]*\Z")
+# What no sentence begins with.
+_NO_BEGINNING = " ,.;:!?)"
 # A link or a list mark may still be coming: hold back from here.
 _HOLD = re.compile(r"(?:\[[^\]\n]*(?:\](?:\([^)\s]*)?)?|\n[ \t]*(?:[-•+]|\d{0,2}[.)]?)?[ \t]*)\Z")
 _LONGEST_HOLD = 200
@@ -38,8 +39,8 @@ class SpokenText:
         text = _LIST_MARK.sub(" ", _LINK.sub(r"\1", text))
         text = _SPACES.sub(" ", _MARKUP.sub("", text))
         if not self._started:
-            text = text.lstrip()
-            if _NO_SPEECH.match(text):
+            text = text.lstrip(_NO_BEGINNING)
+            if not text:
                 return ""
             self._started = True
         if self._space:

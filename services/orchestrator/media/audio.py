@@ -163,10 +163,12 @@ class AudioIn:
     def since(self, position: int) -> bytes:
         """Audio from `position` to now, at most what is kept."""
         start = max(position, self.position - self._keep, 0)
+        if start >= self.position:
+            return b""
         first, last = start % self._keep, self.position % self._keep
-        if self.position - start and first >= last:
+        if first >= last:
             return self._ring[first:].tobytes() + self._ring[:last].tobytes()
-        return self._ring[first:last].tobytes() if self.position > start else b""
+        return self._ring[first:last].tobytes()
 
     def _store(self, samples: Samples) -> None:
         start = self.position % self._keep

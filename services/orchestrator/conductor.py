@@ -1,0 +1,119 @@
+"""Between the turn-taker, which decides, and listener and agent, which carry out: one signal at a time, in order.
+
+Signals that a decision itself causes wait until its fellow decisions are carried out, so that the turn-taker sees
+events in the order they happened.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from services.orchestrator import events as ev
+from services.orchestrator.agent import Agent
+from services.orchestrator.alarm import Alarm
+from services.orchestrator.call_context import CallContext
+from services.orchestrator.listener import Listener, final_transcript
+from services.orchestrator.turns import decisions as do
+from services.orchestrator.turns import signals as on
+from services.orchestrator.turns.taker import TurnTaker
+
+
+class Conductor:
+    """One per call. `listener` and `agent` are set before the first signal."""
+
+    listener: Listener
+    agent: Agent
+
+    def __init__(self, ctx: CallContext, asr_is_down: Callable[[], bool]) -> None:
+        orchestrator = ctx.settings.orchestrator
+        self._ctx = ctx
+        self._asr_is_down = asr_is_down
+        self._taker = TurnTaker(orchestrator.turns, orchestrator.asr_final_deadline_ms)
+        self._signals: deque[on.Signal] = deque()
+        self._feeding = False
+        self._alarm = Alarm(ctx.clock, ctx.spawn, lambda: self.feed(on.Tick(ctx.clock.now_ns())))
+        self._onset_ns = 0
+
+    @property
+    def utterance_open(self) -> bool:
+        """The caller's words are being heard or awaited."""
+        return self._taker.utterance_open
+
+    def feed(self, signal: on.Signal) -> None:
+        """Give the turn-taker a signal and carry out what it decides."""
+        self._signals.append(signal)
+        if self._feeding:
+            return
+        self._feeding = True
+        try:
+            while self._signals:
+                for decision in self._taker.handle(self._signals.popleft()):
+                    self.listener.carry_out(decision)
+                    self._carry_out(decision)
+            self._alarm.set(self._taker.next_deadline_ns())
+        finally:
+            self._feeding = False
+
+    def _carry_out(self, decision: do.Decision) -> None:
+        agent, now_ns = self.agent, self._ctx.clock.now_ns()
+        match decision:
+            case do.StartSpeech(onset_ns=onset_ns):
+                self._ctx.measure("vad_onset", agent.next_turn(), (now_ns - onset_ns) / 1e6, now_ns)
+                self._onset_ns = onset_ns
+                agent.warm()
+            case do.Speculate(text=text):
+                agent.speculate(text)
+            case do.DropSpeculation():
+                agent.drop_speculation()
+            case do.EndTurn():
+                self._end_turn(decision)
+            case do.UnclearTurn(utterance, last_voiced_ns):
+                self._ctx.log(ev.TurnDropped(at_ns=now_ns, utterance=utterance, reason="not understood"))
+                agent.ask_again(last_voiced_ns)
+            case do.Discard(utterance, reason):
+                self._ctx.log(ev.TurnDropped(at_ns=now_ns, utterance=utterance, reason=reason))
+            case do.FinalLate():
+                agent.trouble("asr")
+            case do.FailTurn(utterance):
+                self._ctx.log(ev.TurnDropped(at_ns=now_ns, utterance=utterance, reason="no text came"))
+                self._after_lost_text()
+            case do.PausePlayout():
+                agent.pause(self._onset_ns)
+            case do.ResumePlayout(reason):
+                agent.resume(reason)
+            case do.StopPlayout(onset_ns=onset_ns, reason=reason):
+                agent.stop(onset_ns, reason)
+            case do.Reprompt():
+                agent.reprompt()
+            case do.GiveUp():
+                agent.say_goodbye()
+            case _:
+                pass
+
+    def _end_turn(self, decision: do.EndTurn) -> None:
+        agent, now_ns = self.agent, self._ctx.clock.now_ns()
+        turn = agent.next_turn()
+        found = self.listener.final_of(decision.utterance)
+        if found is not None:
+            final, final_ns = found
+            self._ctx.log(final_transcript(final, now_ns, provisional=False))
+            self._ctx.measure("asr_final", turn, (final_ns - decision.last_voiced_ns) / 1e6, final_ns)
+        self._ctx.log(
+            ev.TurnEnded(
+                at_ns=now_ns,
+                turn=turn,
+                utterance=decision.utterance,
+                last_voiced_ns=decision.last_voiced_ns,
+                reason=decision.reason,
+            )
+        )
+        endpoint_ms = (decision.decided_ns - decision.last_voiced_ns) / 1e6
+        self._ctx.measure("endpoint", turn, endpoint_ms, decision.decided_ns)
+        agent.service_answered("asr")
+        agent.reply(decision.text, decision.last_voiced_ns)
+
+    def _after_lost_text(self) -> None:
+        """The recogniser had its time: ask again if it is there now, else end politely."""
+        if self._asr_is_down():
+            self.agent.goodbye("asr failed")
+        else:
+            self.agent.ask_again(self._taker.last_voiced_ns)
