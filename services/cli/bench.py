@@ -116,7 +116,7 @@ async def measure(
         for _ in range(request.warmup):
             await _one_call(CallResult(0, 0), plan_lines(clips, 1, 0, 0, 0), request, target, opened, api, clock)
         pids = {**(stack.pids or listening_pids(settings, local_services(settings))), **opened.pids}
-        meter = ResourceMeter(pids, clock)
+        meter = ResourceMeter(pids, clock, own_name="caller (this command)")
         meter.begin()
         following = asyncio.create_task(meter.follow())
         since_ns = clock.now_ns()

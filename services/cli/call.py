@@ -1,5 +1,6 @@
 """`trunkline call`: one real test call; prints what it heard and how fast, and saves both directions."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +9,12 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
+from services.cli.api import Api
 from services.cli.caller import CallerLeg, Pcm
 from services.cli.clips import Clip, load_clip
 from services.cli.conversation import Conversation, Line, Manners, Moment
-from services.cli.dialers import open_dialer, parse_target
+from services.cli.dialers import Target, open_dialer, parse_target
+from services.cli.live_transcript import show_transcript
 from services.cli.measure import TurnHeard, Utterance, dropped_frames, hear_turns, speech_spans
 from services.cli.recording import save_stereo
 from services.cli.speech_clients import speak, transcribe
@@ -19,6 +22,9 @@ from services.cli.stack import Launch
 from services.cli.terminal import EXIT_FAILED
 from services.common.clock import Clock
 from services.common.errors import InvalidInputError, TrunklineError
+
+# The last events of a call come a moment after its end.
+_SETTLE_DEADLINE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +57,7 @@ async def call(request: CallRequest, launch: Launch, clock: Clock, as_json: bool
     async with open_dialer(target, launch, clock, codec=request.codec) as opened:
         leg = await opened.dialer.dial(target.address)
         console.print(f"connected: {leg.transport}, {leg.codec}", style="green", highlight=False)
-        said = await Conversation(leg, clock, Manners(), lambda moment: say_moment(console, moment)).run(lines)
-        await leg.hangup()
+        said = await _talk(leg, lines, target, launch, clock, console)
     turns = await hear_all(said, clips, leg, launch, clock)
     length_s = save_stereo(request.record, leg.sent, leg.heard) if request.record else 0.0
     if as_json:
@@ -65,6 +70,25 @@ async def call(request: CallRequest, launch: Launch, clock: Clock, as_json: bool
 def all_answered(turns: Sequence[HeardTurn]) -> bool:
     """The agent was heard after every turn."""
     return bool(turns) and all(turn.heard.answer_ns is not None for turn in turns)
+
+
+async def _talk(
+    leg: CallerLeg, lines: Sequence[Line], target: Target, launch: Launch, clock: Clock, console: Console
+) -> list[Utterance]:
+    """The conversation, with the live transcript where the call's events can be read, else with what was heard."""
+    base_url = target.address if target.transport == "webrtc" else ""
+    async with Api(launch.settings, base_url) as api:
+        live = api.available or bool(leg.token)
+        showing = asyncio.create_task(show_transcript(api, leg, console)) if live else None
+        try:
+            tell = (lambda _: None) if live else (lambda moment: say_moment(console, moment))
+            said = await Conversation(leg, clock, Manners(), tell).run(lines)
+            await leg.hangup()
+        finally:
+            if showing is not None:
+                await asyncio.wait({showing}, timeout=_SETTLE_DEADLINE_S)
+                showing.cancel()
+    return said
 
 
 async def hear_all(

@@ -117,6 +117,14 @@ class CallerLeg(Protocol):
         ...
 
     @property
+    def call_id(self) -> str:
+        """The stack's id of the call and the token that opens its events, where the transport tells (a browser)."""
+        ...
+
+    @property
+    def token(self) -> str: ...
+
+    @property
     def codec(self) -> str: ...
 
     @property

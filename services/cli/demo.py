@@ -10,18 +10,16 @@ from rich.text import Text
 
 from services.cli.api import Api
 from services.cli.call import HeardTurn, hear_all
-from services.cli.caller import CallerLeg
 from services.cli.clips import by_name, human_speech
 from services.cli.conversation import Conversation, Line, Manners
 from services.cli.dialers import open_dialer, stack_target
+from services.cli.live_transcript import show_transcript
 from services.cli.recording import save_stereo
 from services.cli.stack import Launch
 from services.cli.stats import StageSample, by_stage, distribution
 from services.cli.terminal import EXIT_FAILED, Interrupts, StackView
-from services.cli.transcript import Transcript
 from services.cli.up import RunningStack, started_stack, where_to_talk
 from services.common.clock import Clock
-from services.common.errors import TrunklineError
 from services.common.models import ModelStore
 
 # The recordings are what there is: playing cards and a novel. The agent is told, so that the talk makes sense.
@@ -84,7 +82,7 @@ async def _test_call(stack: RunningStack, lines: Sequence[Line], clock: Clock, c
     async with Api(settings) as api, open_dialer(target, stack.launch, clock, codec="pcmu") as opened:
         leg = await opened.dialer.dial(target.address)
         console.print(f"Connected: {leg.codec}. The transcript comes from the call's own events.\n", highlight=False)
-        showing = asyncio.create_task(_show_transcript(api, leg, console))
+        showing = asyncio.create_task(show_transcript(api, leg, console))
         said = await Conversation(leg, clock, _MANNERS).run(lines)
         await leg.hangup()
         with contextlib.suppress(TimeoutError):
@@ -96,20 +94,6 @@ async def _test_call(stack: RunningStack, lines: Sequence[Line], clock: Clock, c
     console.print()
     console.print(stage_table(samples, turns))
     return _verdict(console, turns, len(lines), str(path))
-
-
-async def _show_transcript(api: Api, leg: CallerLeg, console: Console) -> None:
-    """Both sides as they are said, until the call ends."""
-    transcript = Transcript()
-    styles = {"caller": "cyan", "agent": "green", "note": "yellow"}
-    try:
-        call_id = await api.call_id(leg.peer_reference)
-        async for event in api.events(call_id):
-            for line in transcript.feed(event):
-                if line.final:
-                    console.print(Text(f"{line.speaker:>8}  ", style=styles[line.speaker]) + Text(line.text))
-    except TrunklineError as error:
-        console.print(f"(no live transcript: {error})", highlight=False, markup=False)
 
 
 def stage_table(samples: Sequence[StageSample], turns: Sequence[HeardTurn]) -> Table:

@@ -1,6 +1,7 @@
 """CPU time and memory of the stack's processes during a benchmark (psutil); children count with their parent."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import psutil
@@ -26,13 +27,15 @@ class ResourceMeter:
 
     pids: Mapping[str, int]
     clock: Clock
+    # Also this process, without the children that have a line of their own.
+    own_name: str = ""
     use: dict[str, ProcessUse] = field(default_factory=dict)
     _start_cpu_s: dict[str, float] = field(default_factory=dict)
 
     def begin(self) -> None:
         """From here on CPU time counts."""
-        for name, pid in self.pids.items():
-            self._start_cpu_s[name] = _look(pid)[0]
+        for name, (cpu_s, _) in self._looks():
+            self._start_cpu_s[name] = cpu_s
             self.use[name] = ProcessUse()
 
     async def follow(self) -> None:
@@ -56,9 +59,14 @@ class ResourceMeter:
             for name, use in self.use.items()
         }
 
-    def _sample(self) -> None:
+    def _looks(self) -> Iterator[tuple[str, tuple[float, float]]]:
         for name, pid in self.pids.items():
-            cpu_s, rss_mb = _look(pid)
+            yield name, _look(pid)
+        if self.own_name:
+            yield self.own_name, _look(os.getpid(), descendants=False)
+
+    def _sample(self) -> None:
+        for name, (cpu_s, rss_mb) in self._looks():
             use = self.use[name]
             use.cpu_s = max(use.cpu_s, cpu_s - self._start_cpu_s[name])
             use.rss_mb = max(use.rss_mb, rss_mb)
@@ -88,11 +96,11 @@ def _service(need: PortNeed) -> str:
     return "orchestrator" if name == "web" else name if need.kind == "tcp" and need.setting.count(".") == 1 else "-"
 
 
-def _look(pid: int) -> tuple[float, float]:
+def _look(pid: int, descendants: bool = True) -> tuple[float, float]:
     """(CPU seconds, resident MB) of a process and its descendants; zeros when it is gone."""
     try:
         process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
+        family = [process, *(process.children(recursive=True) if descendants else ())]
     except psutil.Error:
         return 0.0, 0.0
     cpu_s = rss_mb = 0.0

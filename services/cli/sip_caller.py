@@ -42,6 +42,9 @@ class SipLeg:
         self.leg_id = leg_id
         self.codec = ""
         self.peer_reference = ""
+        # SIP tells neither: the API finds the call by its Call-ID.
+        self.call_id = ""
+        self.token = ""
         self.ended = ""
         self.lost_packets = 0
         # Audio the worker would not take: our accounting of what was sent is void.

@@ -25,6 +25,8 @@ class ScriptedLeg:
 
     transport = "sip"
     peer_reference = ""
+    call_id = ""
+    token = ""
     codec = "test"
     lost_packets = 0
 
