@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import random
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -176,6 +177,12 @@ class Bench:
         return out
 
 
+def commit() -> str:
+    """The commit measured."""
+    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return head.stdout.strip() or "unknown"
+
+
 async def run(calls: int, seconds: float, settings: Sequence[str]) -> dict[str, Any]:
     """One worker, `calls` calls, all measurements."""
     async with worker_process([f"telephony.max_calls={calls + 1}", *settings]) as worker:
@@ -221,6 +228,7 @@ async def run(calls: int, seconds: float, settings: Sequence[str]) -> dict[str, 
         "tx_first_packet": figures(tx),
         "echo": figures([value for line in bench.lines for value in line.echo_ms]),
         "clear_to_silence": figures(clears),
+        "commit": commit(),
         "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "load": round(os.getloadavg()[0], 1)},
     }
 
