@@ -35,6 +35,7 @@ from services.pb.trunkline.llm.v1 import llm_pb2_grpc as rpc
 CLOCK = SystemClock()
 TIMEOUT_S = 120
 CLAUSE_CHARS = 25
+REPLY_TOKENS = 24
 CLAUSE_MARK = re.compile(r"[,.;:!?…](\s|$)")
 SAID = (
     "I would like to change my appointment on Friday please",
@@ -147,7 +148,7 @@ async def cold(stub: "Stub", samples: Samples, settings: Settings, number: int) 
     """A system prompt nobody has used yet: short, and of about 400 tokens."""
     short = f"Assistant {number}. {settings.agent.system_prompt}"
     samples.turn("cold, short prompt", await turn(stub, [_system(short), _user(SAID[number % len(SAID)])]))
-    if number % 4 == 0:
+    if number % 10 == 0:
         long = f"Manual {number}. " + " ".join(f"Rule {n}: be kind in case {n + number}." for n in range(36))
         samples.turn("cold, about 400 tokens", await turn(stub, [_system(long), _user(SAID[number % len(SAID)])]))
 
@@ -186,14 +187,15 @@ async def conversation(stub: "Stub", samples: Samples, settings: Settings, numbe
 async def json_command(stub: "Stub", samples: Samples, settings: Settings, number: int) -> None:
     """A constrained answer, whole, in the shared conversation prefix."""
     messages = [_system(settings.agent.system_prompt), _user(_said(number))]
-    answer = await turn(stub, messages, json_schema=json.dumps(COMMAND))
+    answer = await turn(stub, messages, json_schema=json.dumps(COMMAND), max_tokens=80)
     samples.add("JSON command: whole", "ms", answer.total_ms)
     samples.add("JSON command: valid", "of 1", float(jsonschema_rs.is_valid(COMMAND, json.loads(answer.text))))
 
 
 async def turn(stub: "Stub", messages: Sequence[pb.Message], **fields: Any) -> Turn:
     """One stream, timed."""
-    request = pb.GenerateRequest(**{"call_id": "bench", "messages": messages, "temperature": 0.0, **fields})
+    usual = {"call_id": "bench", "messages": messages, "temperature": 0.0, "max_tokens": REPLY_TOKENS}
+    request = pb.GenerateRequest(**{**usual, **fields})
     seen, began_ns = Turn(), CLOCK.now_ns()
     async for response in stub.Generate(request, timeout=TIMEOUT_S):
         now_ms = (CLOCK.now_ns() - began_ns) / 1e6

@@ -142,7 +142,8 @@ def build(settings: Settings, clock: Clock, engine: Engine | None = None) -> Grp
         system = Message(Role.SYSTEM, settings.agent.system_prompt)
         greeting = Message(Role.ASSISTANT, settings.agent.greeting)
         # llama.cpp keeps a prefix per slot, so each gets it.
-        await asyncio.gather(*(chosen.warm(f"start-{slot}", [system, greeting], "") for slot in range(settings.llm.slots)))
+        ids = [f"start-{slot}" for slot in range(settings.llm.slots)]
+        await asyncio.gather(*(chosen.warm(request_id, [system, greeting], "") for request_id in ids))
         what = chosen.describe()
         log.info(
             "llm engine ready",
