@@ -3,8 +3,9 @@
     python -m benchmarks.asr [--model NAME] [--threads N] [--repeat N] [--json FILE]
 
 Engine: wall and CPU time per utterance of 1, 2, 4 and 8 s of recorded speech, batches of 1, 2 and 4, word times.
-Service, over a real channel with audio at its real pace: the mark → the answer for a provisional final, for a
-final with and without a pause before it, and what partials cost. Every figure is a median with its n.
+Service, over a real channel with audio at its real pace, utterances of 3 s: from the mark SPEECH_PAUSED to the
+provisional final, from FINALIZE to the final, with and without partials, for one call and for four; CPU is that of
+client and service per second of audio. Every figure is a median with its n.
 """
 
 import argparse
@@ -35,6 +36,7 @@ from services.pb.trunkline.asr.v1 import asr_pb2_grpc
 CLOCK = SystemClock()
 MESSAGE_S = 0.1
 SILENCE_S = 0.2
+UTTERANCE_S = 3.0
 
 
 def main() -> None:
@@ -106,23 +108,32 @@ async def service_rows(settings: Settings, speech: Pcm, repeat: int) -> list[dic
     channel = open_channel(f"127.0.0.1:{server.port}", settings.rpc)
     stub = asr_pb2_grpc.AsrServiceStub(channel)
     rows = []
-    for name, partials, paused in (
-        ("pause → provisional, partials 500 ms", 500, True),
-        ("pause → provisional, no partials", 0, True),
-        ("finalize → final, never paused", 0, False),
+    for name, calls, partials, paused in (
+        ("1 call, partials 500 ms", 1, 500, True),
+        ("1 call, no partials", 1, 0, True),
+        ("1 call, no pause before", 1, 0, False),
+        ("4 calls, partials 500 ms", 4, 500, True),
     ):
         waits: dict[str, list[float]] = {}
         cpu, audio_s = _cpu_ms(), 0.0
-        for i in range(repeat):
-            pcm = speech[i * 24_000 : i * 24_000 + 48_000]
-            audio_s += len(pcm) / 16_000
-            for what, ms in (await _utterance(stub, pcm, partials, paused=paused)).items():
-                waits.setdefault(what, []).append(ms)
+        for i in range(0, repeat, calls):
+            together = [_later(stub, speech, k, partials, paused=paused) for k in range(i, i + calls)]
+            audio_s += calls * UTTERANCE_S
+            for found in await asyncio.gather(*together):
+                for what, ms in found.items():
+                    waits.setdefault(what, []).append(ms)
         per_audio_s = (_cpu_ms() - cpu) / audio_s
-        rows += [_row(f"service: {name}: {what}", values, [per_audio_s]) for what, values in waits.items()]
+        rows += [_row(f"service, {name}: {what}", values, [per_audio_s]) for what, values in waits.items()]
     await channel.close()
     await server.stop()
     return rows
+
+
+async def _later(stub: Any, speech: Pcm, number: int, partials_ms: int, *, paused: bool) -> dict[str, float]:
+    """Calls do not begin to speak at one moment."""
+    await sleep_s(CLOCK, 0.37 * (number % 4))
+    start = number * 24_000 % (len(speech) - int(UTTERANCE_S * 16_000))
+    return await _utterance(stub, speech[start : start + int(UTTERANCE_S * 16_000)], partials_ms, paused=paused)
 
 
 async def _utterance(stub: Any, pcm: Pcm, partials_ms: int, *, paused: bool) -> dict[str, float]:
@@ -143,8 +154,10 @@ async def _utterance(stub: Any, pcm: Pcm, partials_ms: int, *, paused: bool) -> 
     for kind in (*kinds, pb.Mark.KIND_FINALIZE):
         sent = CLOCK.now_ns()
         await rpc.write(pb.RecognizeRequest(mark=pb.Mark(kind=kind, utterance_id=1)))
-        while (await rpc.read()).WhichOneof("payload") != "final":
+        while (answer := await rpc.read()).WhichOneof("payload") == "partial":
             pass
+        if answer.WhichOneof("payload") == "error":
+            return {"refused": (CLOCK.now_ns() - sent) / 1e6}
         waits[pb.Mark.Kind.Name(kind).removeprefix("KIND_").lower()] = (CLOCK.now_ns() - sent) / 1e6
     await rpc.done_writing()
     return waits

@@ -170,7 +170,7 @@ class Runner:
             self._publish(now_ns)
             if plan.batch:
                 await self._compute(plan.batch, now_ns)
-            elif not len(self._scheduler):
+            else:
                 await self._wake.wait()
 
     async def _compute(self, batch: tuple[Job, ...], start_ns: int) -> None:

@@ -66,6 +66,14 @@ def telephone(pcm: Pcm) -> Pcm:
     return (np.sign(coarse) * (np.power(256, np.abs(coarse)) - 1) / 255 * 32767).astype(np.int16)
 
 
+def in_noise(pcm: Pcm, snr_db: float) -> Pcm:
+    """Speech with pink noise `snr_db` below it."""
+    speech = pcm.astype(np.float64)
+    noise = noises(len(pcm) / 16_000 + 0.01)["pink"][: len(pcm)].astype(np.float64)
+    noise *= np.sqrt((speech**2).mean() / (noise**2).mean()) / 10 ** (snr_db / 20)
+    return np.clip(speech + noise, -32768, 32767).astype(np.int16)
+
+
 def wer(pairs: list[tuple[str, str]]) -> float:
     """Word error rate of (said, heard) pairs after Whisper's own normalisation of English."""
     return float(jiwer.wer([_normal(said) for said, _ in pairs], [_normal(heard) for _, heard in pairs]))

@@ -8,7 +8,7 @@ from services.asr.engine import WhisperEngine
 from services.asr.filters import Thresholds, compression_ratio, judge
 from services.asr.hypothesis import Hypothesis, Rejection, Word
 from services.common.personal import Personal
-from tests.asr.speech import clips, decode, noises, telephone, wer
+from tests.asr.speech import clips, decode, in_noise, noises, telephone, wer
 
 LIMITS = Thresholds()
 
@@ -112,3 +112,20 @@ def test_recorded_speech_passes_the_filters_and_is_understood(engine: WhisperEng
         assert judged.rejection is None, clip.name
         pairs.append((clip.words, judged.text.reveal()))
     assert wer(pairs) < 0.3
+
+
+@pytest.mark.models
+def test_hotwords_are_not_heard_where_nobody_speaks(engine: WhisperEngine) -> None:
+    for name, pcm in noises(1.0).items():
+        judged = judge(decode(engine, pcm, hotwords=("refund", "invoice number")), LIMITS)
+        assert judged.rejection is not None, (name, judged.text.reveal())
+
+
+@pytest.mark.models
+def test_speech_in_loud_pink_noise_is_not_taken_for_noise(engine: WhisperEngine) -> None:
+    pairs = []
+    for clip in clips():
+        judged = judge(decode(engine, in_noise(clip.pcm, snr_db=10)), LIMITS)
+        assert judged.rejection is None, clip.name
+        pairs.append((clip.words, judged.text.reveal()))
+    assert wer(pairs) < 0.4
