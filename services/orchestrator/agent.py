@@ -167,7 +167,7 @@ class Agent:
 
     def on_playout(self, playout: Playout, at_ns: int) -> None:
         """Progress of the leg."""
-        self._mouth.on_report(playout, at_ns)
+        self._mouth.on_report(playout, at_ns, self._ctx.clock.now_ns())
 
     def tick(self, now_ns: int) -> None:
         """The 20 ms ticker."""

@@ -32,6 +32,7 @@ class Wire:
         self.queue: deque[bytes] = deque()
         self.sent = 0
         self.most = 0
+        self.now_ns = 0
 
     def pump(self) -> None:
         self.queue.extend(self.buffer.frames())
@@ -41,7 +42,8 @@ class Wire:
         if self.queue:
             self.queue.popleft()
             self.sent += FRAME
-        progress = self.buffer.on_report(Playout(self.sent, len(self.queue) * FRAME, 0))
+        self.now_ns += 20_000_000
+        progress = self.buffer.on_report(Playout(self.sent, len(self.queue) * FRAME, 0), self.now_ns)
         self.pump()
         return progress
 
@@ -128,9 +130,19 @@ def test_heard_text_ends_with_the_last_word_of_which_half_was_sent() -> None:
 def test_frames_that_the_leg_lost_do_not_stop_playing() -> None:
     wire, spoken = playing()
     wire.queue.clear()
-    for _ in range(80):
+    for _ in range(100):
         wire.tick()
     assert spoken.done
+
+
+def test_reports_that_waited_in_a_queue_do_not_make_frames_lost() -> None:
+    wire, _ = playing()
+    committed = len(wire.queue)
+    for _ in range(100):
+        # From before our frames reached the leg, all read at the same moment.
+        wire.buffer.on_report(Playout(0, 0, 0), 1)
+        wire.pump()
+    assert len(wire.queue) == committed
 
 
 def test_a_change_of_rate_drops_what_was_made_for_the_other() -> None:
@@ -138,7 +150,7 @@ def test_a_change_of_rate_drops_what_was_made_for_the_other() -> None:
     wire.tick()
     assert wire.buffer.set_rate(16_000) == [spoken]
     assert wire.buffer.frames() == []
-    wire.buffer.on_report(Playout(320, 0, 0))
+    wire.buffer.on_report(Playout(320, 0, 0), 0)
     other = Utterance(2, 16_000, "Hi.", bytearray(2 * 16_000), finished=True)
     wire.buffer.enqueue(other)
     assert [len(frame) for frame in wire.buffer.frames()] == [640] * 3

@@ -100,12 +100,12 @@ class Mouth:
             self._silence()
         return cut
 
-    def on_report(self, playout: Playout, at_ns: int) -> None:
-        """Progress from the leg."""
+    def on_report(self, playout: Playout, at_ns: int, now_ns: int) -> None:
+        """Progress from the leg as it was at `at_ns`."""
         if playout.sent > self._sent:
             self._last_packet_ns = at_ns
         self._sent = playout.sent
-        progress = self._buffer.on_report(playout)
+        progress = self._buffer.on_report(playout, now_ns)
         if progress.started is not None:
             self._sink.on_speaking(progress.started, at_ns)
         if progress.finished is not None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from services.orchestrator.media.leg import FRAME_MS, Playout
 
-# Reports with an empty queue while we think something is committed: frames were lost on the way; count again.
-LOST_AFTER_REPORTS = 10
+# The leg says for so long that its queue is empty while we think that frames are committed: they were lost.
+LOST_AFTER_NS = 500_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class PlayoutBuffer:
         self._position = 0
         self._handed = 0
         self._sent = 0
-        self._empty_reports = 0
+        self._empty_since_ns: int | None = None
         self._awaiting_clear = False
         self._paused = False
         self.set_rate(rate_hz)
@@ -145,14 +145,14 @@ class PlayoutBuffer:
             out.append(frame)
         return out
 
-    def on_report(self, report: Playout) -> Progress:
-        """Progress of the leg: brings credit back."""
+    def on_report(self, report: Playout, now_ns: int) -> Progress:
+        """Progress of the leg, looked at `now_ns`: brings credit back."""
         if self._awaiting_clear:
             self._awaiting_clear = False
             self._handed = report.sent
             self._cut_spans(report.sent)
         self._sent = max(self._sent, report.sent)
-        self._watch_for_loss(report)
+        self._watch_for_loss(report, now_ns)
         before = self.current
         started = before if before is not None and before.heard == 0 else None
         self._credit()
@@ -216,12 +216,18 @@ class PlayoutBuffer:
             last = self._spans[-1]
             self._spans[-1] = replace(last, length=min(last.length, sent - last.at))
 
-    def _watch_for_loss(self, report: Playout) -> None:
-        """Frames the leg never took must not eat the credit for ever: after a while they count as lost."""
-        stuck = report.queued == 0 and self._handed > self._sent
-        self._empty_reports = self._empty_reports + 1 if stuck else 0
-        if self._empty_reports >= LOST_AFTER_REPORTS:
-            self._empty_reports = 0
+    def _watch_for_loss(self, report: Playout, now_ns: int) -> None:
+        """Frames the leg never took must not eat the credit for ever: after a while they count as lost.
+
+        The while is ours, not the leg's: reports that waited in a queue say nothing about frames sent since.
+        """
+        if report.queued or self._handed <= self._sent:
+            self._empty_since_ns = None
+            return
+        if self._empty_since_ns is None:
+            self._empty_since_ns = now_ns
+        if now_ns - self._empty_since_ns >= LOST_AFTER_NS:
+            self._empty_since_ns = None
             self._handed = self._sent
             self._cut_spans(self._sent)
             if self.current is not None:

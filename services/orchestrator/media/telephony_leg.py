@@ -33,7 +33,7 @@ CLEAR_FRAMES = 10
 # Frames that are not urgent gather for so long, so that many calls cost few messages.
 GATHER_NS = 9_000_000
 # A report may have left the worker before our frames reached it: listen on for so many.
-REPORTS_AFTER = 20
+REPORTS_AFTER = 50
 # The worker's clock is ours when its stamps are this close; else it is on another machine.
 SAME_CLOCK_NS = 1_000_000_000
 
