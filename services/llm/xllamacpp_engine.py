@@ -184,6 +184,8 @@ class XllamacppEngine:
         last: Chunk = {}
         async for chunk in self._stream(run, {"prompt": prompt, "max_tokens": 0, "temperature": 0.0}):
             last = chunk
+        if not last:
+            return Warmed(0, 0)
         timings = last["timings"]
         return Warmed(int(timings["cache_n"] + timings["prompt_n"]), int(timings["cache_n"]))
 
@@ -196,9 +198,12 @@ class XllamacppEngine:
             loop.call_soon_threadsafe(run.chunks.put_nowait, chunk)
             return run.aborted
 
-        done = loop.run_in_executor(
-            self._threads, native.complete, {**body, "stream": True, "timings_per_token": True}, on_chunk
-        )
+        def work() -> None:
+            # Aborted while an earlier request finished its token: nothing is begun.
+            if not run.aborted:
+                native.complete({**body, "stream": True, "timings_per_token": True}, on_chunk)
+
+        done = loop.run_in_executor(self._threads, work)
         done.add_done_callback(lambda _: run.chunks.put_nowait(None))
         while (chunk := await run.chunks.get()) is not None:
             if error := chunk.get("error"):
