@@ -16,8 +16,8 @@ from services.asr.outbox import Outbox
 from services.asr.runner import Recogniser, Runner
 from services.asr.scripted import ScriptedRecogniser
 from services.asr.session import Session
-from services.common.clock import Clock
-from services.common.errors import InvalidInputError, OverloadedError, UnavailableError
+from services.common.clock import Clock, sleep_s
+from services.common.errors import DeadlineError, InvalidInputError, OverloadedError, UnavailableError
 from services.common.log import get_logger
 from services.common.models import ModelStore
 from services.common.rpc_server import GrpcService
@@ -28,6 +28,7 @@ from services.pb.trunkline.common.v1 import common_pb2
 
 log = get_logger(__name__)
 
+CONFIG_DEADLINE_S = 10.0
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -90,7 +91,8 @@ class AsrServicer(asr_pb2_grpc.AsrServiceServicer):
         self._active += 1
         metrics.CALLS.set(self._active)
         outbox = Outbox()
-        reader = asyncio.create_task(self._read(request_iterator, outbox), name="asr-reader")
+        watch = asyncio.create_task(self._expect_config(outbox), name="asr-config-watch")
+        reader = asyncio.create_task(self._read(request_iterator, outbox, watch), name="asr-reader")
         try:
             async for response in outbox:
                 await context.write(response)
@@ -99,15 +101,24 @@ class AsrServicer(asr_pb2_grpc.AsrServiceServicer):
             self._active -= 1
             metrics.CALLS.set(self._active)
             reader.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
+            watch.cancel()
+            await asyncio.gather(reader, watch, return_exceptions=True)
 
-    async def _read(self, requests: AsyncIterator[pb.RecognizeRequest], outbox: Outbox) -> None:
+    async def _expect_config(self, outbox: Outbox) -> None:
+        """Ends a stream that says nothing: it would hold a place for a call that never comes."""
+        await sleep_s(self._clock, CONFIG_DEADLINE_S)
+        outbox.fail(DeadlineError(f"No config came within {CONFIG_DEADLINE_S:.0f} s.", remedy="Send it first."))
+
+    async def _read(
+        self, requests: AsyncIterator[pb.RecognizeRequest], outbox: Outbox, watch: asyncio.Task[None]
+    ) -> None:
         """Take what the client sends; errors end the stream through the task's result."""
         session: Session | None = None
         try:
             async for request in requests:
                 if session is None:
                     session = self._open(request, outbox)
+                    watch.cancel()
                 else:
                     session.take(request)
             if session is not None:

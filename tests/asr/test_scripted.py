@@ -2,6 +2,7 @@
 
 import asyncio
 
+import grpc
 import numpy as np
 import pytest
 
@@ -15,14 +16,15 @@ from tests.asr.wire import FINALIZE, PAUSED, STARTED, Stream, serving
 
 
 class NoticedClock(VirtualClock):
-    """Virtual time that tells when somebody begins to wait for it."""
+    """Virtual time that tells when somebody begins to wait for an answer of it (not for a deadline of seconds)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.waited_for = asyncio.Event()
 
     async def sleep_until_ns(self, deadline_ns: int) -> None:
-        self.waited_for.set()
+        if deadline_ns - self.now_ns() < 1e9:
+            self.waited_for.set()
         await super().sleep_until_ns(deadline_ns)
 
 
@@ -68,6 +70,21 @@ async def test_without_a_pause_the_time_counts_from_finalize(scripted: Settings)
         final = await _answer_after(stream, clock, 50)
     assert not final.provisional
     assert final.timings.total_ms == 50
+
+
+async def test_a_stream_that_never_says_what_it_wants_is_ended(scripted: Settings) -> None:
+    clock = VirtualClock()
+    async with serving(scripted, clock) as stub:
+        silent, talks = stub.Recognize(timeout=60), Stream(stub)
+        await talks.mark(FINALIZE)
+        await talks.answer("error")
+        ended = asyncio.ensure_future(silent.code())
+        while not ended.done():
+            await clock.advance_ms(1000)
+            await asyncio.wait({ended}, timeout=0.05)
+        assert ended.result() is grpc.StatusCode.DEADLINE_EXCEEDED
+        await talks.mark(FINALIZE)
+        assert (await talks.answer("error")).code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
 
 
 async def _answer_after(stream: Stream, clock: NoticedClock, ms: float) -> pb.Final:

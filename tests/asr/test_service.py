@@ -270,9 +270,10 @@ async def test_overload_is_an_error_of_the_utterance_with_a_time_to_retry_and_a_
 async def test_more_calls_than_allowed_are_refused(settings: Settings) -> None:
     scripted = settings.asr.model_copy(update={"engine": "scripted", "max_calls": 1})
     async with serving(settings.model_copy(update={"asr": scripted})) as stub:
-        first, second = Stream(stub), Stream(stub)
+        first = Stream(stub)
         await first.mark(FINALIZE)
         await first.answer("error")
+        second = Stream(stub)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await second.rpc.read()
         assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
