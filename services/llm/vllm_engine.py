@@ -8,10 +8,11 @@ import inspect
 import json
 import os
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any, Final
 
 from services.common.clock import Clock
-from services.common.errors import UnavailableError
+from services.common.errors import InvalidInputError, UnavailableError
 from services.common.models import ModelStore
 from services.common.settings import Settings
 from services.llm.engine import (
@@ -114,18 +115,19 @@ class VllmEngine:
         completion = 0
         self._running.add(request.request_id)
         try:
-            async for output in self._submit(request, tokens):
-                if started is None:
-                    prefill_ms = (self._clock.now_ns() - began_ns) / 1e6
-                    started = Started(prefill_ms, len(tokens), int(output.num_cached_tokens or 0))
-                    yield started
-                piece = output.outputs[0]
-                completion += len(piece.token_ids)
-                reason = piece.finish_reason
-                if piece.text:
-                    yield Delta(piece.text)
-                if request.request_id in self._aborted:
-                    break
+            async with aclosing(self._outputs(self._params(request), tokens, request)) as outputs:
+                async for output in outputs:
+                    piece = output.outputs[0]
+                    completion += len(piece.token_ids)
+                    reason = piece.finish_reason
+                    if started is None and completion:
+                        prefill_ms = (self._clock.now_ns() - began_ns) / 1e6
+                        started = Started(prefill_ms, len(tokens), int(output.num_cached_tokens or 0))
+                        yield started
+                    if piece.text:
+                        yield Delta(piece.text)
+                    if request.request_id in self._aborted:
+                        break
             if started is not None:
                 ended = _reason(reason, aborted=request.request_id in self._aborted)
                 yield Finished(ended, len(tokens), completion, started.cached_tokens)
@@ -144,16 +146,12 @@ class VllmEngine:
 
     async def warm(self, request_id: str, messages: Sequence[Message], cache_salt: str) -> Warmed:
         """Prefill the common prefix by generating one token after it."""
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
-
+        request = GenerationRequest(request_id, tuple(messages), 1, 0.0, priority=WARM_PRIORITY, cache_salt=cache_salt)
         tokens = self._encode(self._template.prefix(messages))
-        params = SamplingParams(max_tokens=1, temperature=0.0, output_kind=RequestOutputKind.FINAL_ONLY)
         cached = 0
         self._running.add(request_id)
         try:
-            prompt = _prompt(tokens, cache_salt)
-            async for output in self._llm.generate(prompt, params, request_id=request_id, priority=WARM_PRIORITY):
+            async for output in self._outputs(self._params(request), tokens, request):
                 cached = int(output.num_cached_tokens or 0)
         finally:
             self._running.discard(request_id)
@@ -183,7 +181,29 @@ class VllmEngine:
             },
         )
 
-    def _submit(self, request: GenerationRequest, tokens: list[int]) -> Any:
+    async def _outputs(self, params: Any, tokens: list[int], request: GenerationRequest) -> AsyncGenerator[Any, None]:
+        """vLLM's outputs, its errors as ours (their texts may quote the prompt, so their types are named)."""
+        from vllm.exceptions import VLLMClientError, VLLMServerError
+
+        prompt = _prompt(tokens, request.cache_salt)
+        try:
+            stream = self._llm.generate(prompt, params, request_id=request.request_id, priority=request.priority)
+            async with aclosing(stream) as outputs:
+                async for output in outputs:
+                    yield output
+        except (VLLMClientError, ValueError) as error:
+            raise InvalidInputError(
+                "json_schema" if request.schema is not None else "request",
+                expected="what vLLM takes",
+                got=f"a {type(error).__name__} from it",
+                remedy="Use plainer schema keywords: type, properties, required, enum, items.",
+            ) from error
+        except VLLMServerError as error:
+            raise UnavailableError(
+                f"vLLM failed: {type(error).__name__}.", remedy="If it persists, restart the llm service."
+            ) from error
+
+    def _params(self, request: GenerationRequest) -> Any:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
@@ -191,7 +211,7 @@ class VllmEngine:
         if request.schema is not None:
             # Compact JSON: with free white space a small model writes blanks until its limit.
             structured = StructuredOutputsParams(json=json.dumps(request.schema), disable_any_whitespace=True)
-        params = SamplingParams(
+        return SamplingParams(
             max_tokens=request.max_tokens,
             temperature=request.temperature,
             stop=list(request.stop) or None,
@@ -199,8 +219,6 @@ class VllmEngine:
             output_kind=RequestOutputKind.DELTA,
             structured_outputs=structured,
         )
-        prompt = _prompt(tokens, request.cache_salt)
-        return self._llm.generate(prompt, params, request_id=request.request_id, priority=request.priority)
 
     def _encode(self, prompt: str) -> list[int]:
         if self._tokenizer is None:

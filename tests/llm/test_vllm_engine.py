@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
+import grpc
 import jsonschema_rs
 import pytest
 import pytest_asyncio
@@ -90,6 +91,14 @@ async def test_output_under_a_schema_is_always_valid(stub: rpc.LlmServiceStub, s
     heard = await hear(stub, request(said, json_schema=json.dumps(schema), temperature=1.0, max_tokens=64))
     assert heard.finished.reason == pb.Finished.REASON_STOP
     jsonschema_rs.validate(schema, json.loads(heard.text))
+
+
+async def test_a_schema_vllm_does_not_take_is_refused_by_name(stub: rpc.LlmServiceStub) -> None:
+    schema = {"type": "string", "pattern": "(?<=a)b\\1(?!c)"}
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await hear(stub, request("Hi", json_schema=json.dumps(schema), max_tokens=8))
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "json_schema" in str(refused.value.details())
 
 
 async def test_cancelling_the_rpc_stops_the_engine(stub: rpc.LlmServiceStub, engine: VllmEngine) -> None:
