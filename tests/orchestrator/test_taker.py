@@ -137,13 +137,27 @@ def test_speculation_begins_with_the_first_text_and_is_dropped_when_speech_goes_
     assert len(world.made(do.DropSpeculation)) == 1
 
 
-@pytest.mark.parametrize(("probability", "text"), [(0.1, "Book a flight."), (0.9, "Book a flight to"), (0.9, "")])
-def test_nothing_is_prepared_for_a_turn_that_goes_on(probability: float, text: str) -> None:
+@pytest.mark.parametrize(("probability", "text"), [(0.1, "Book a flight."), (0.9, "Book a flight to")])
+def test_a_reply_to_a_turn_that_may_go_on_is_prepared_later(probability: float, text: str) -> None:
     world = World()
     world.speech(640)
+    end_ms = world.now_ms
     world.silence(210)
     world.predict(probability)
     world.text(text)
+    assert not world.made(do.Speculate)
+    world.silence(2000)
+    assert world.when(do.Speculate) == end_ms + 500
+    assert len(world.made(do.EndTurn)) == 1
+
+
+def test_nothing_is_prepared_for_a_turn_without_words() -> None:
+    world = World()
+    world.speech(640)
+    world.silence(210)
+    world.predict(0.9)
+    world.text("")
+    world.silence(2000)
     assert not world.made(do.Speculate)
 
 

@@ -94,8 +94,8 @@ class TurnTaker:
         if utterance is None:
             return self._silence_deadline_ns()
         ends_ns = self._turn_deadline_ns(utterance) if utterance.dipped else self._dip_deadline_ns()
-        decides_ns = self._floor.deadline_ns(utterance)
-        return ends_ns if decides_ns is None else min(ends_ns, decides_ns)
+        others = [self._floor.deadline_ns(utterance), self._speculation_due_ns(utterance) if utterance.dipped else None]
+        return min([ends_ns, *(due_ns for due_ns in others if due_ns is not None)])
 
     # ---- signals
 
@@ -141,7 +141,6 @@ class TurnTaker:
         utterance = self._match(signal.utterance)
         if utterance is not None and utterance.dipped:
             utterance.probability, utterance.probability_ns = signal.probability, signal.at_ns
-            self._speculate(utterance)
 
     def _on_text(self, signal: on.FinalText) -> None:
         utterance = self._match(signal.utterance)
@@ -155,7 +154,6 @@ class TurnTaker:
                 self._close(do.Discard(utterance.number, reason), signal.at_ns)
                 return
             self._out += self._floor.stop(utterance, "words")
-        self._speculate(utterance)
 
     def _on_final_failed(self, signal: on.FinalFailed) -> None:
         utterance = self._match(signal.utterance)
@@ -201,6 +199,8 @@ class TurnTaker:
         self._out += self._floor.contest(utterance, at_ns)
         if utterance.dipped:
             self._end_if_due(utterance, at_ns)
+            if self._utterance is utterance:
+                self._speculate(utterance, at_ns)
 
     def _end_if_due(self, utterance: Utterance, at_ns: int) -> None:
         due_ns = self._turn_deadline_ns(utterance)
@@ -274,16 +274,21 @@ class TurnTaker:
 
     # ---- ends
 
-    def _speculate(self, utterance: Utterance) -> None:
-        text = utterance.text
-        if not text or utterance.speculated == text or is_open(text):
-            return
-        if self._floor.contested_by(utterance):
-            return
-        if utterance.probability is not None and utterance.probability <= self.settings.incomplete_probability:
-            return
-        utterance.speculated = text
-        self._out.append(do.Speculate(utterance.number, text))
+    def _speculate(self, utterance: Utterance, at_ns: int) -> None:
+        due_ns = self._speculation_due_ns(utterance)
+        if due_ns is not None and at_ns >= due_ns and utterance.text:
+            utterance.speculated = utterance.text
+            self._out.append(do.Speculate(utterance.number, utterance.text))
+
+    def _speculation_due_ns(self, utterance: Utterance) -> int | None:
+        """When a reply may be prepared: at once for a turn that has probably ended, after a while for any other."""
+        if not utterance.text or utterance.speculated == utterance.text or self._floor.contested_by(utterance):
+            return None
+        doubtful = utterance.probability is not None and utterance.probability <= self.settings.incomplete_probability
+        if doubtful or is_open(utterance.text):
+            wait_ms = (self.settings.endpoint_complete_ms + self.settings.endpoint_unsure_ms) // 2
+            return self._speech.last_voiced_ns + wait_ms * MS
+        return 0
 
     def _close(self, last: do.Decision, at_ns: int) -> None:
         utterance = self._utterance
