@@ -6,158 +6,23 @@ side is not shared by the other. One worker carries all calls of a benchmark ove
 
 import asyncio
 import itertools
-import socket
-from collections import deque
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import grpc
 import grpc.aio
-import numpy as np
 
-from services.cli.caller import FRAME_MS, Pcm, Track
+from services.cli.caller_role import caller_role, free_ports
+from services.cli.sip_leg import SipLeg, ended_reason
 from services.cli.stack import Launch, launch_specs
 from services.cli.supervisor import Supervisor
 from services.common.clock import Clock
-from services.common.errors import DeadlineError, InvalidInputError, TrunklineError, UnavailableError
+from services.common.errors import DeadlineError, TrunklineError, UnavailableError
 from services.common.rpc_client import from_rpc_error, open_channel
 from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.pb.trunkline.telephony.v1 import telephony_pb2_grpc as pb_grpc
 
 WORKER_READY_S = 30.0
 DIAL_DEADLINE_S = 20.0
-HANGUP_DEADLINE_S = 2.0
-STALL_DEADLINE_S = 5.0
-# A caller flushes nothing: its worker holds enough that a late event loop here leaves no gap in what is said.
-_COMMITTED_MS = 240
-# The worker's look at its rings: the error of the times, against its CPU time.
-_POLL_MS, _POLL_MANY_MS, _MANY = 2, 4, 8
-_MAX_QUEUED_S = 600
-
-
-class SipLeg:
-    """One call over SIP; see `CallerLeg`. Made by `SipDialer.dial`."""
-
-    def __init__(self, leg_id: int) -> None:
-        self.leg_id = leg_id
-        self.codec = ""
-        self.peer_reference = ""
-        # SIP tells neither: the API finds the call by its Call-ID.
-        self.call_id = ""
-        self.token = ""
-        self.ended = ""
-        self.lost_packets = 0
-        # Audio the worker would not take: our accounting of what was sent is void.
-        self.fault = ""
-        self.sent = Track(8000)
-        self.heard = Track(8000)
-        self._queue: deque[Pcm] = deque()
-        self._queued = 0
-        self._committed: deque[Pcm] = deque()
-        self._in_worker = 0
-        self._sent_total = 0
-        self._moved = asyncio.Event()
-        self.established = asyncio.Event()
-        self.gone = asyncio.Event()
-        self.close_leg: Any = None
-
-    @property
-    def transport(self) -> Literal["sip", "webrtc"]:
-        """Always sip."""
-        return "sip"
-
-    @property
-    def playing(self) -> bool:
-        """Whether queued audio has not left yet."""
-        return self._queued + self._in_worker > 0
-
-    def play(self, pcm: Pcm) -> int:
-        """Queue audio at the tx rate, padded to whole frames. Returns the index of its first sample in `sent`."""
-        frame = self.sent.rate_hz * FRAME_MS // 1000
-        if self._queued + len(pcm) > _MAX_QUEUED_S * self.sent.rate_hz:
-            raise InvalidInputError("pcm", expected=f"at most {_MAX_QUEUED_S} s queued", got="more")
-        start = self.sent.samples + self._in_worker + self._queued
-        padded = np.pad(pcm, (0, -len(pcm) % frame))
-        for at in range(0, len(padded), frame):
-            self._queue.append(padded[at : at + frame])
-        self._queued += len(padded)
-        return start
-
-    async def progress(self) -> None:
-        """See `CallerLeg.progress`."""
-        if self.ended:
-            return
-        self._moved.clear()
-        try:
-            async with asyncio.timeout(STALL_DEADLINE_S):
-                await self._moved.wait()
-        except TimeoutError:
-            raise DeadlineError(f"No audio moved in either direction for {STALL_DEADLINE_S:.0f} s.") from None
-        if self.fault:
-            raise UnavailableError(f"The caller's own worker could not keep up: {self.fault}.")
-
-    async def hangup(self) -> None:
-        """BYE; returns when the call is gone, or after two seconds."""
-        if self.ended:
-            return
-        await self.close_leg(self.leg_id)
-        try:
-            async with asyncio.timeout(HANGUP_DEADLINE_S):
-                await self.gone.wait()
-        except TimeoutError:
-            self.end("local_hangup, BYE unanswered")
-
-    # ---- fed by the dialer ----
-
-    def start(self, established: pb.Established) -> None:
-        """Media flows. A change of rate in mid-call ends the test call: its tracks have one rate."""
-        rates = (established.tx_sample_rate_hz, established.rx_sample_rate_hz)
-        if self.established.is_set() and rates != (self.sent.rate_hz, self.heard.rate_hz):
-            self.fault = f"the rates changed to {rates[0]} and {rates[1]} Hz in mid-call"
-            return
-        if not self.established.is_set():
-            self.codec = established.codec
-            self.peer_reference = established.sip_call_id
-            self.sent, self.heard = Track(rates[0]), Track(rates[1])
-            self.established.set()
-
-    def on_frame(self, frame: pb.LegFrame, at_ns: int) -> None:
-        """What came (at `at_ns`), and how far sending has come (known to the worker's 2 ms)."""
-        sent_ns = frame.tx_sent_ns or at_ns
-        grown = frame.tx_samples_sent - self._sent_total
-        self._sent_total = frame.tx_samples_sent
-        while grown > 0 and self._committed:
-            chunk = self._committed.popleft()
-            if len(chunk) > grown:
-                self._committed.appendleft(chunk[grown:])
-                chunk = chunk[:grown]
-            self.sent.add(chunk, sent_ns)
-            grown -= len(chunk)
-            self._in_worker -= len(chunk)
-        if frame.pcm:
-            self.heard.add(frame.pcm, at_ns)
-        self._moved.set()
-
-    def due(self, request: pb.MediaRequest) -> None:
-        """Add the frames for which the worker has room."""
-        room = self.sent.rate_hz * _COMMITTED_MS // 1000 - self._in_worker
-        taken: list[Pcm] = []
-        while self._queue and len(self._queue[0]) <= room:
-            frame = self._queue.popleft()
-            taken.append(frame)
-            room -= len(frame)
-            self._queued -= len(frame)
-            self._in_worker += len(frame)
-        if taken:
-            self._committed.extend(taken)
-            request.frames.add(leg_id=self.leg_id, pcm=np.concatenate(taken).astype("<i2").tobytes())
-
-    def end(self, reason: str) -> None:
-        """Nothing follows."""
-        self.ended = self.ended or reason
-        self.gone.set()
-        self.established.set()
-        self._moved.set()
 
 
 class SipDialer:
@@ -307,70 +172,3 @@ class SipDialer:
             dialed.set_exception(UnavailableError(f"Cannot call: {failed.message}."))
         elif leg is not None and failed.command == "play":
             leg.fault = failed.message
-
-
-def ended_reason(ended: pb.Ended) -> str:
-    """ "rejected, SIP 486 Busy Here"; words of the contract, no personal data."""
-    cause = pb.Ended.Cause.Name(ended.cause).removeprefix("CAUSE_").lower()
-    status = f", SIP {ended.sip_status} {ended.reason}".rstrip() if ended.sip_status else ""
-    return f"{cause}{status}"
-
-
-def caller_role(target: str, ports: list[int], max_calls: int) -> tuple[str, ...]:
-    """Settings that make a telephony worker a test caller beside a stack on the same machine."""
-    local = local_address(target)
-    return (
-        "telephony.host=127.0.0.1",
-        "telephony.target=",
-        f"telephony.port={ports[0]}",
-        "telephony.metrics_port=0",
-        f"telephony.sip.bind={local}",
-        f"telephony.sip.port={ports[1]}",
-        "telephony.sip.registrar=",
-        "telephony.sip.user=caller",
-        "telephony.sip.rtp_ports=30000,33999",
-        "telephony.jitter_buffer=off",
-        f"telephony.poll_ms={_POLL_MS if max_calls < _MANY else _POLL_MANY_MS}",
-        f"telephony.committed_ms={_COMMITTED_MS}",
-        "telephony.tx_times=true",
-        "telephony.max_calls_per_s=25",
-        f"telephony.max_calls={max_calls}",
-        "rpc.drain_s=1",
-    )
-
-
-def local_address(target: str) -> str:
-    """The address of this machine from which `target` (a SIP URI) is reached. Nothing is sent."""
-    host = target.split("@")[-1].removeprefix("sips:").removeprefix("sip:").split(";")[0]
-    name = host.rsplit(":", 1)[0] if ":" in host and not host.endswith("]") else host
-    family = socket.AF_INET6 if name.startswith("[") else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            # Connecting a UDP socket only asks the routing table.
-            probe.connect((name.strip("[]"), 9))
-        except OSError as error:
-            raise UnavailableError(
-                f"{name} cannot be reached from here: {error.strerror}.", remedy="Check the host of the SIP URI."
-            ) from error
-        return str(probe.getsockname()[0])
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports free for TCP and UDP on loopback right now."""
-    found: list[int] = []
-    held: list[socket.socket] = []
-    try:
-        while len(found) < count:
-            tcp, udp = socket.socket(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            held += [tcp, udp]
-            tcp.bind(("127.0.0.1", 0))
-            port = int(tcp.getsockname()[1])
-            try:
-                udp.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            found.append(port)
-    finally:
-        for one in held:
-            one.close()
-    return found

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from services.cli.sip_caller import free_ports
+from services.cli.caller_role import free_ports
 from services.cli.stack import SCRIPTED, Launch, launch_specs, local_services
 from services.cli.supervisor import Supervisor
 from services.common.clock import SystemClock

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from services.cli.caller_role import caller_role, free_ports
 from services.cli.measure import dbfs
-from services.cli.sip_caller import caller_role, free_ports
 from services.cli.stack import Launch, launch_specs, sip_uri
 from services.cli.supervisor import Supervisor
 from services.common.clock import SystemClock

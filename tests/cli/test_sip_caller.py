@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from services.cli.caller_role import caller_role, local_address
 from services.cli.conversation import Conversation, Manners, plan_lines
 from services.cli.dialers import parse_target
 from services.cli.measure import dropped_frames, hear_turns
-from services.cli.sip_caller import SipDialer, caller_role, ended_reason, local_address
+from services.cli.sip_caller import SipDialer
+from services.cli.sip_leg import SipLeg, ended_reason
 from services.cli.stack import Launch
 from services.common.clock import SystemClock
 from services.common.errors import InvalidInputError, UnavailableError
@@ -48,6 +51,37 @@ async def test_a_refused_call_says_the_sip_status(tmp_path: Path) -> None:
             await dialer.dial(uri)
             with pytest.raises(UnavailableError, match="refused: rejected, SIP 4"):
                 await dialer.dial(uri)
+
+
+MS = 1_000_000
+
+
+def leg_that_says(frames: int) -> SipLeg:
+    leg = SipLeg(1)
+    leg.start(pb.Established(codec="pcmu", tx_sample_rate_hz=8000, rx_sample_rate_hz=8000))
+    leg.play(np.ones(160 * frames, dtype=np.int16))
+    leg.due(pb.MediaRequest())
+    return leg
+
+
+def seen(leg: SipLeg, sent_frames: int, at_ms: int, starved_ms: int = 0) -> None:
+    frame = pb.LegFrame(tx_samples_sent=160 * sent_frames, tx_samples_starved=8 * starved_ms, tx_sent_ns=at_ms * MS)
+    leg.on_frame(frame, at_ms * MS)
+
+
+def test_a_packet_that_was_seen_late_has_the_time_it_was_due() -> None:
+    leg = leg_that_says(5)
+    for frames, at_ms in ((1, 100), (2, 120), (4, 230), (5, 231)):
+        seen(leg, frames, at_ms)
+    assert [chunk.at_ns // MS for chunk in leg.sent.chunks] == [100, 120, 140, 160, 180]
+    assert not leg.playing
+
+
+def test_a_gap_that_the_sender_counted_is_a_gap() -> None:
+    leg = leg_that_says(4)
+    for frames, at_ms, starved_ms in ((1, 100, 0), (2, 220, 100), (3, 240, 100), (4, 600, 100)):
+        seen(leg, frames, at_ms, starved_ms)
+    assert [chunk.at_ns // MS for chunk in leg.sent.chunks] == [100, 220, 240, 600]
 
 
 def test_the_callers_worker_shares_no_port_with_the_stack() -> None:
