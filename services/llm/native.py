@@ -19,8 +19,8 @@ from services.common.settings import LlmSettings
 HTTP_TIMEOUT_S: Final = 10.0
 # The library prints prompts when asked for more; below 0 it prints nothing at all.
 QUIET: Final = -1
-# Threads meet hundreds of times a token. Spinning for each other is 1.3 to 1.6 times as fast on an idle machine, but
-# where anything else wants a core (speech recognition, synthesis) it is 4 to 100 times as slow: measured, both.
+# Threads meet hundreds of times a token. Spinning for each other is 1.4 times as fast on an idle machine; where
+# anything else wants a core it is 6 to 100 times as slow (docs/language-model.md).
 WAIT_POLICY: Final = "passive"
 Chunk = Mapping[str, Any]
 

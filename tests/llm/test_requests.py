@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.errors import InvalidInputError, TrunklineError
-from services.llm.engine import Message, Role
+from services.llm.engine import Delta, Message, Role
 from services.llm.requests import Limits, check_fits, parse_generate
 from services.llm.schema import check_output, parse_schema
 from services.pb.trunkline.llm.v1 import llm_pb2 as pb
@@ -79,6 +79,12 @@ def test_an_error_never_quotes_the_callers_words() -> None:
     with pytest.raises(InvalidInputError) as error:
         parse(messages=[pb.Message(role=77, content=secret)])
     assert secret not in str(error.value)
+
+
+def test_a_printed_request_or_delta_shows_no_words() -> None:
+    secret = "my card is 4111"
+    request = parse(messages=[SYSTEM, pb.Message(role=pb.Message.ROLE_USER, content=secret)])
+    assert secret not in f"{request} {request!r} {Delta(secret)!r}"
 
 
 def test_a_prompt_that_does_not_fit_says_how_much_to_cut_and_where() -> None:
