@@ -1,7 +1,7 @@
 """RTP packets of a browser in order, at once: no jitter buffer, because nobody plays this audio out.
 
 A listener that recognises speech loses by every millisecond of a playout buffer and gains nothing from an even
-rhythm. aiortc's buffer holds 80 ms back always, and after one lost packet 300 ms for the rest of the call; so
+rhythm. aiortc's buffer holds 80 ms back always, and after one lost packet 280 ms for the rest of the call; so
 packets are taken where they enter it. Only disorder is waited for, `reorder_packets` long, then the gap is filled.
 """
 

@@ -55,6 +55,7 @@ function drawFigures() {
   setText($("v2v-p95"), ms(percentile(values, 95)));
   setText($("v2v-n"), String(values.length));
   setText($("barge-last"), ms(conversation.bargeInStop.at(-1) ?? null));
+  $("figures").classList.toggle("none", values.length === 0);
   $("figures").classList.toggle("slow", (values.at(-1) ?? 0) > 800);
 }
 
@@ -147,7 +148,9 @@ function trouble(error) {
   setText($("trouble-text"), error.advice);
   $("trouble").hidden = false;
   const retry = $("trouble-retry");
-  retry.focus();
+  drawFigures();
+  window.scrollTo({ top: conversation.items.length ? document.documentElement.scrollHeight : 0 });
+  retry.focus({ preventScroll: true });
   countDown(retry, error.retryAfterS);
 }
 

@@ -1,6 +1,6 @@
 // The conversation on the page: one list entry per item, changed in place so that nothing flickers or jumps.
 
-import { NAMES, clamp, split } from "./latency.js";
+import { GROUPS, NAMES, clamp, split } from "./latency.js";
 
 const CHARS_PER_S = 15; // a calm speaking rate: where the agent is in its text, until the log says exactly
 const LABELS = { endpoint: "End of turn decided", asr_final: "Final text", llm_ttft: "First token", llm_first_clause: "First clause", tts_ttfa: "First audio", playout: "First packet", voice_to_voice: "Voice to voice" };
@@ -141,7 +141,9 @@ export class Script {
     row.timing.lastChild.replaceChildren(
       ...Object.entries(LABELS).filter(([name]) => item.stages[name]).map(([name, label]) => {
         const pair = el("div");
-        pair.append(el("dt", "", label), el("dd", "", `${Math.round(item.stages[name].ms)} ms`));
+        const term = el("dt", "", label);
+        if (GROUPS[name]) term.dataset.stage = GROUPS[name];
+        pair.append(term, el("dd", "", `${Math.round(item.stages[name].ms)} ms`));
         return pair;
       }),
     );
