@@ -1,7 +1,6 @@
 """CPU time and memory of the stack's processes during a benchmark (psutil); children count with their parent."""
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import psutil
@@ -23,19 +22,27 @@ class ProcessUse:
 
 @dataclass(slots=True)
 class ResourceMeter:
-    """Use: `begin()`, run `follow()` as a task beside the work, `end()`. A process that died keeps what was seen."""
+    """Use: `begin()`, run `follow()` as a task beside the work, `end()`. A process that died keeps what was seen.
+
+    Children are looked for once, at the beginning: that reads the whole process table, which would make the callers
+    on this event loop late if it were done every second.
+    """
 
     pids: Mapping[str, int]
     clock: Clock
     # Also this process, without the children that have a line of their own.
     own_name: str = ""
     use: dict[str, ProcessUse] = field(default_factory=dict)
+    _families: dict[str, list[psutil.Process]] = field(default_factory=dict)
     _start_cpu_s: dict[str, float] = field(default_factory=dict)
 
     def begin(self) -> None:
         """From here on CPU time counts."""
-        for name, (cpu_s, _) in self._looks():
-            self._start_cpu_s[name] = cpu_s
+        self._families = {name: _family(pid) for name, pid in self.pids.items()}
+        if self.own_name:
+            self._families[self.own_name] = [psutil.Process()]
+        for name, family in self._families.items():
+            self._start_cpu_s[name] = _look(family)[0]
             self.use[name] = ProcessUse()
 
     async def follow(self) -> None:
@@ -59,14 +66,9 @@ class ResourceMeter:
             for name, use in self.use.items()
         }
 
-    def _looks(self) -> Iterator[tuple[str, tuple[float, float]]]:
-        for name, pid in self.pids.items():
-            yield name, _look(pid)
-        if self.own_name:
-            yield self.own_name, _look(os.getpid(), descendants=False)
-
     def _sample(self) -> None:
-        for name, (cpu_s, rss_mb) in self._looks():
+        for name, family in self._families.items():
+            cpu_s, rss_mb = _look(family)
             use = self.use[name]
             use.cpu_s = max(use.cpu_s, cpu_s - self._start_cpu_s[name])
             use.rss_mb = max(use.rss_mb, rss_mb)
@@ -96,13 +98,17 @@ def _service(need: PortNeed) -> str:
     return "orchestrator" if name == "web" else name if need.kind == "tcp" and need.setting.count(".") == 1 else "-"
 
 
-def _look(pid: int, descendants: bool = True) -> tuple[float, float]:
-    """(CPU seconds, resident MB) of a process and its descendants; zeros when it is gone."""
+def _family(pid: int) -> list[psutil.Process]:
+    """A process and its descendants; nothing when it is gone."""
     try:
         process = psutil.Process(pid)
-        family = [process, *(process.children(recursive=True) if descendants else ())]
+        return [process, *process.children(recursive=True)]
     except psutil.Error:
-        return 0.0, 0.0
+        return []
+
+
+def _look(family: list[psutil.Process]) -> tuple[float, float]:
+    """(CPU seconds, resident MB) of those that live."""
     cpu_s = rss_mb = 0.0
     for member in family:
         try:
