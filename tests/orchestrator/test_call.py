@@ -187,6 +187,16 @@ async def test_calls_survive_a_restart_of_the_vad(lab: Lab) -> None:
     await call.until(ev.AgentSpeechEnded, 2)
 
 
+async def test_a_deaf_call_says_so_and_goes_on_when_it_hears_again(lab: Lab) -> None:
+    call = await greeted(lab)
+    await lab.kill("vad")
+    await call.until(ev.ReplyStarted, kind="apology")
+    await lab.start("vad")
+    await call.until(ev.ServiceRecovered, service="vad")
+    call.leg.speak(600)
+    await call.until(ev.AgentSpeechStarted, turn=1)
+
+
 async def test_new_calls_work_after_every_service_was_restarted(lab: Lab) -> None:
     for name in ("vad", "asr", "llm", "tts"):
         await lab.kill(name)

@@ -6,11 +6,11 @@ import re
 _MARKUP = re.compile(r"[*_`#~|<>\[\]{}\\]+")
 _SPACES = re.compile(r"\s+")
 _LIST_MARK = re.compile(r"\n[ \t]*(?:[-•+]|\d{1,2}[.)])[ \t]+")
-_LINK = re.compile(r"\[([^\]\n]*)\]\([^)\s]*\)")
+_LINK = re.compile(r"\[([^\[\]\n]*)\]\([^)\[\s]*\)")
 # What no sentence begins with.
 _NO_BEGINNING = " ,.;:!?)"
 # A link or a list mark may still be coming: hold back from here.
-_HOLD = re.compile(r"(?:\[[^\]\n]*(?:\](?:\([^)\s]*)?)?|\n[ \t]*(?:[-•+]|\d{0,2}[.)]?)?[ \t]*)\Z")
+_HOLD = re.compile(r"(?:\[[^\[\]\n]*(?:\](?:\([^)\[\s]*)?)?|\n[ \t]*(?:[-•+]|\d{0,2}[.)]?)?[ \t]*)\Z")
 _LONGEST_HOLD = 200
 
 

@@ -89,11 +89,14 @@ class Leg(Protocol):
     def reject(self, sip_status: int) -> None: ...
 
     def play(self, frame: bytes) -> None:
-        """Commit exactly 20 ms at the tx rate. Only the ticker calls this, and never beyond 60 ms queued."""
+        """Commit exactly 20 ms at the tx rate. Only the mouth calls this, and never beyond 60 ms queued."""
         ...
 
     def clear(self) -> None:
-        """Throw away what is queued: silence on the wire within 25 ms. `on_playout` then tells what was sent."""
+        """Throw away what is queued: silence on the wire within 25 ms.
+
+        The first `on_playout` after this call counts nothing that was thrown away: it tells what was sent.
+        """
         ...
 
     def hangup(self) -> None: ...

@@ -16,6 +16,7 @@ RESUME_NS = 2 * FRAME_NS
 # A part belongs to speech when it is this much above the noise and not this much below the utterance's peak.
 ABOVE_FLOOR_DB = 8.0
 BELOW_PEAK_DB = 35.0
+ONSET_BELOW_PEAK_DB = 28.0
 LOOK_BACK_NS = 160_000_000
 QUIET_DB = -90.0
 
@@ -124,10 +125,13 @@ class SpeechDetector:
     def _edge_of_sound(self, first_ns: int) -> int:
         """Walk back from the first voiced frame while the level stays above the noise."""
         onset_ns = first_ns
+        loudest_db = max((level for start_ns, level in self._parts if start_ns >= first_ns), default=QUIET_DB)
+        # Breath before a word is above the noise, but far below the word.
+        least = max(self._floor_db + ABOVE_FLOOR_DB, loudest_db - ONSET_BELOW_PEAK_DB)
         for start_ns, level in reversed(self._parts):
             if start_ns >= first_ns:
                 continue
-            if level < self._floor_db + ABOVE_FLOOR_DB or start_ns < first_ns - LOOK_BACK_NS:
+            if level < least or start_ns < first_ns - LOOK_BACK_NS:
                 break
             onset_ns = start_ns
         return onset_ns
