@@ -1,5 +1,6 @@
 """Headless Chromium for tests: Debian's, driven by Playwright, with a microphone that plays a WAV."""
 
+import asyncio
 import contextlib
 import shutil
 import wave
@@ -74,6 +75,13 @@ async def open_page(running: Site, browser: Browser, width: int = 1280, height: 
     finally:
         await context.close()
     assert [fault for fault in faults if "status of 503" not in fault] == []
+
+
+async def shows(page: Page, expression: str, deadline_s: float = 20.0) -> None:
+    """Wait until a JavaScript expression is true. (Playwright's own waiting needs `eval`, which our CSP forbids.)"""
+    async with asyncio.timeout(deadline_s):
+        while not await page.evaluate(expression):  # noqa: ASYNC110 a page offers no event to wait on
+            await asyncio.sleep(0.05)
 
 
 async def overflow(page: Page) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 from playwright.async_api import Browser
 
 from services.common.clock import SystemClock
-from tests.web.browser import NEEDS_CHROMIUM, box, chromium, open_page, overflow, write_wav
+from tests.web.browser import NEEDS_CHROMIUM, box, chromium, open_page, overflow, shows, write_wav
 from tests.web.harness import power_at, site, until
 from tests.web.scripted_brain import ScriptedBrain
 
@@ -20,7 +20,7 @@ async def test_a_caller_talks_interrupts_and_sees_where_the_time_went(browser: B
         await page.click("#talk")
         await until(lambda: running.calls and running.calls[0].established.is_set())
         fake = running.calls[0]
-        brain = ScriptedBrain(fake, SystemClock().now_ns, pace=0.6)
+        brain = ScriptedBrain(fake, SystemClock().now_ns, pace=0.35)
         talk = asyncio.create_task(brain.converse())
         await page.wait_for_selector(".caller .unstable:not(:empty)")
         await page.wait_for_selector(".agent[data-state=speaking]")
@@ -30,10 +30,10 @@ async def test_a_caller_talks_interrupts_and_sees_where_the_time_went(browser: B
             await cut.locator(".spoken").inner_text() == "Let me see. Your order left our warehouse on Monday, and the"
         )
         assert (await cut.locator(".ahead").inner_text()).startswith("carrier expects")
-        await page.wait_for_function("document.querySelector('.cutmark:not([hidden])').textContent.includes('148 ms')")
+        await shows(page, "document.querySelector('.cutmark:not([hidden])').textContent.includes('148 ms')")
         assert await page.inner_text("#barge-last") == "148 ms"
         await talk
-        await page.wait_for_function("document.querySelectorAll('.timing').length === 3")
+        await shows(page, "document.querySelectorAll('.timing').length === 3")
         assert await page.inner_text("#v2v-last") == "551"
         assert await page.inner_text("#v2v-p50") == "612 ms"
         assert await page.inner_text("#v2v-p95") == "934 ms"
@@ -63,7 +63,7 @@ async def test_keys_and_mute_reach_the_call(browser: Browser) -> None:
         await page.click("#keys")
         await page.click(".key >> text=5")
         await page.keyboard.press("#")
-        await page.wait_for_function("document.querySelector('.line.note')?.textContent.includes('Key 5 #')")
+        await shows(page, "document.querySelector('.line.note')?.textContent.includes('Key 5 #')")
         await page.click("#mute")
         assert await page.get_attribute("#mute", "aria-pressed") == "true"
         at = len(fake.heard)
@@ -113,7 +113,7 @@ async def test_nothing_overflows_or_overlaps_on_phone_tablet_or_desktop(browser:
         await until(lambda: running.calls and running.calls[0].established.is_set())
         await page.wait_for_selector("#dock:not([hidden])")
         await ScriptedBrain(running.calls[0], SystemClock().now_ns, pace=0.02).converse()
-        await page.wait_for_function("document.querySelectorAll('.timing').length === 3")
+        await shows(page, "document.querySelectorAll('.timing').length === 3")
         for width, height in ((360, 640), (768, 1024), (1440, 900)):
             await page.set_viewport_size({"width": width, "height": height})
             assert await overflow(page) == 0

@@ -17,7 +17,7 @@ import pytest
 from services.cli.clips import by_name, human_speech
 from services.common.models import ModelStore
 from services.common.settings import load_settings
-from tests.web.browser import NEEDS_CHROMIUM, chromium
+from tests.web.browser import NEEDS_CHROMIUM, chromium, shows
 
 READY_DEADLINE_S = 150.0
 RATE_HZ = 16_000
@@ -85,7 +85,7 @@ async def test_a_person_interrupts_the_greeting_and_is_answered_on_the_page(tmp_
         page = await browser.new_page(viewport={"width": 1280, "height": 860})
         page.set_default_timeout(60_000)
         await page.goto(f"http://localhost:{port}/")
-        await page.wait_for_function("document.querySelector('#models').textContent.includes('whisper')")
+        await shows(page, "document.querySelector('#models').textContent.includes('whisper')")
         await page.click("#talk")
         await page.wait_for_selector(".agent[data-state=cut] .cutmark:not([hidden])")
         greeting = page.locator(".agent[data-reply=greeting]")

@@ -13,5 +13,6 @@
     GET    /healthz, /readyz
 
 Page, offer, public facts and health are open; a call's own token opens that call; everything else needs
-`Authorization: Bearer` with the token in `data_dir/operator.token`. Errors are `{"error": {"code", "message", "remedy"}}`.
+`Authorization: Bearer` with the token in `data_dir/operator.token`.
+Errors are `{"error": {"code", "message", "remedy"}}`.
 """
