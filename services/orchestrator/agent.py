@@ -10,7 +10,7 @@ Speeches queue up (an apology, then the reply it was for); the turn-taker is tol
 from collections import deque
 from collections.abc import Callable
 
-from services.common.errors import OverloadedError, TrunklineError
+from services.common.errors import OverloadedError
 from services.common.personal import Personal
 from services.orchestrator import events as ev
 from services.orchestrator.call_context import CallContext
@@ -108,7 +108,7 @@ class Agent:
         messages = self._history.messages()
         if self._phase == "idle" and messages != self._warmed and len(messages) > 1:
             self._warmed = messages
-            self._ctx.spawn(self._warm())
+            self._maker.warm(messages)
 
     def trouble(self, service: ServiceName) -> None:
         """A service the call listens with failed, or is late."""
@@ -300,10 +300,3 @@ class Agent:
             return
         retry = None if speech.utterance.heard else speech.turn
         self._recovery.failed(failure.service, type(failure.error).__name__, retry)
-
-    async def _warm(self) -> None:
-        try:
-            await self._ctx.services.llm.warm(self._ctx.call_id, self._history.messages())
-        except TrunklineError:
-            # It would have saved time; the reply itself tells whether the model is there.
-            return

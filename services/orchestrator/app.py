@@ -17,7 +17,8 @@ from services.orchestrator.clients.tts import TtsClient, Voice
 from services.orchestrator.clients.vad import VadClient
 from services.orchestrator.media.audio import warm as warm_audio
 from services.orchestrator.media.leg import Leg
-from services.orchestrator.media.telephony_leg import TelephonyLeg, TelephonyLine
+from services.orchestrator.media.telephony_leg import TelephonyLeg
+from services.orchestrator.media.telephony_line import TelephonyLine
 from services.orchestrator.media.ticker import Ticker
 from services.orchestrator.phrases import Phrasebook
 from services.orchestrator.readiness import Readiness, spawn_all, watch_flag, watch_health, watch_probe

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from services.common.errors import TrunklineError
 from services.orchestrator.call_context import CallContext
 from services.orchestrator.clients.llm import SPECULATION, WAITING_CALLER
 from services.orchestrator.dialogue.history import Message
@@ -70,6 +71,17 @@ class ReplyMaker:
         void = self._gate.drop()
         if void is not None:
             void.cancel()
+
+    def warm(self, messages: Sequence[Message]) -> None:
+        """Let the model read the conversation so far while the caller still speaks."""
+        self._ctx.spawn(self._warm(messages))
+
+    async def _warm(self, messages: Sequence[Message]) -> None:
+        try:
+            await self._ctx.services.llm.warm(self._ctx.call_id, messages)
+        except TrunklineError:
+            # It would have saved time; the reply itself tells whether the model is there.
+            return
 
     async def _run(self, making: Making) -> None:
         try:

@@ -15,7 +15,8 @@ from services.common.rpc_client import open_channel
 from services.common.rpc_server import GrpcService, RunningServer, serve
 from services.common.settings import RpcSettings
 from services.orchestrator.media.leg import LegFormat, Playout
-from services.orchestrator.media.telephony_leg import TelephonyLeg, TelephonyLine
+from services.orchestrator.media.telephony_leg import TelephonyLeg
+from services.orchestrator.media.telephony_line import TelephonyLine
 from services.pb.trunkline.common.v1 import common_pb2
 from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.pb.trunkline.telephony.v1 import telephony_pb2_grpc as rpc

@@ -256,21 +256,12 @@ class TurnTaker:
         return endpoint_wait_ms(self.settings, utterance.probability, utterance.text or utterance.partial)
 
     def _silence_deadline_ns(self) -> int | None:
-        if self._silence.since_ns is None or not self._floor.agent_idle or self._silence.gave_up:
-            return None
-        return self._silence.since_ns + self.settings.silence_reprompt_ms * MS
+        return self._silence.deadline_ns(self.settings) if self._floor.agent_idle else None
 
     def _on_silence(self, at_ns: int) -> None:
         deadline_ns = self._silence_deadline_ns()
-        if deadline_ns is None or at_ns < deadline_ns:
-            return
-        self._silence.since_ns = at_ns
-        if self._silence.asked < self.settings.max_reprompts:
-            self._silence.asked += 1
-            self._out.append(do.Reprompt(self._silence.asked))
-        else:
-            self._silence.gave_up = True
-            self._out.append(do.GiveUp())
+        if deadline_ns is not None and at_ns >= deadline_ns:
+            self._out.append(self._silence.ask(self.settings, at_ns))
 
     # ---- ends
 

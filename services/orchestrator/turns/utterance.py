@@ -2,6 +2,11 @@
 
 from dataclasses import dataclass
 
+from services.common.settings import TurnSettings
+from services.orchestrator.turns.decisions import GiveUp, Reprompt
+
+MS = 1_000_000
+
 
 @dataclass(slots=True)
 class Utterance:
@@ -33,3 +38,18 @@ class Silence:
     since_ns: int | None = None
     asked: int = 0
     gave_up: bool = False
+
+    def deadline_ns(self, settings: TurnSettings) -> int | None:
+        """When it has lasted too long; None: it does not count now."""
+        if self.since_ns is None or self.gave_up:
+            return None
+        return self.since_ns + settings.silence_reprompt_ms * MS
+
+    def ask(self, settings: TurnSettings, at_ns: int) -> Reprompt | GiveUp:
+        """It has: ask whether somebody is there, and in the end give up."""
+        self.since_ns = at_ns
+        if self.asked >= settings.max_reprompts:
+            self.gave_up = True
+            return GiveUp()
+        self.asked += 1
+        return Reprompt(self.asked)
