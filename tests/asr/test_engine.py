@@ -10,6 +10,7 @@ import pytest
 from services.asr.engine import WhisperEngine
 from services.asr.hypothesis import DecodeRequest, Hypothesis, Recognition
 from services.common.errors import InvalidInputError, TrunklineError
+from services.common.models import ModelStore
 from services.common.settings import AsrSettings, Settings
 from tests.asr.speech import Clip, card, librivox, noises
 
@@ -47,6 +48,13 @@ def test_what_needs_another_window_prompt_or_beam_is_not_batched(engine: Whisper
 def test_the_window_is_short_and_never_longer_than_whispers(engine: WhisperEngine) -> None:
     seconds = {s: engine.window_ms(DecodeRequest(np.zeros(s * 16_000, np.int16), EN)) for s in (0, 3, 5, 12, 29)}
     assert seconds == {0: 6_000, 3: 6_000, 5: 8_000, 12: 14_000, 29: 30_000}
+
+
+def test_the_safe_window_can_be_had_from_the_start(settings: Settings) -> None:
+    asr = settings.asr.model_copy(update={"window": "safe"})
+    engine = WhisperEngine(asr, ModelStore(settings.models).path(asr.model))
+    assert engine.window_ms(DecodeRequest(np.zeros(16_000, np.int16), EN)) == 10_000
+    assert engine.info.details["window"] == "max(10 s, speech + 4 s)"
 
 
 @pytest.mark.parametrize(("sound", "windows"), [("breath", [6_000, 10_000]), ("speech", [6_000])])
