@@ -84,11 +84,11 @@ def stacked_svg(bars: Sequence[tuple[str, Sequence[float]]], parts_of: Sequence[
 
 
 def nice_ceiling(value: float) -> float:
-    """The next 1, 2 or 5 times a power of ten, in steps fine enough for a plot."""
-    if value <= 0:
+    """The next round number (1, 1.5, 2, 3 … times a power of ten), at least 1."""
+    if value <= 1:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(m * power for m in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if m * power >= value)
+    return next((m * power for m in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if m * power >= value), value)
 
 
 def ticks(top: float) -> list[float]:
@@ -103,7 +103,8 @@ def _grid_x(top: float, unit: str, x: _Axis) -> list[str]:
         out.append(
             f'<line x1="{x.at(value):.1f}" x2="{x.at(value):.1f}" y1="{_TOP}" y2="{_H - _BOTTOM}" stroke="#8883"/>'
         )
-        out.append(f'<text x="{x.at(value):.1f}" y="{_H - _BOTTOM + 16}" text-anchor="middle">{escape(label)}</text>')
+        anchor = "end" if value == top else "middle"
+        out.append(f'<text x="{x.at(value):.1f}" y="{_H - _BOTTOM + 16}" text-anchor="{anchor}">{escape(label)}</text>')
     return out
 
 

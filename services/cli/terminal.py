@@ -6,9 +6,7 @@ expected, what came and what to do; 2 wrong usage; 130 interrupted.
 
 import asyncio
 import json
-import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
@@ -150,8 +148,3 @@ async def always(cleanup: Awaitable[Any]) -> None:
         except asyncio.CancelledError:
             if task.cancelled():
                 raise
-
-
-def quiet_stdout_closed() -> None:
-    """`trunkline … | head` must not end in a traceback: leave nothing to flush at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
