@@ -1,6 +1,6 @@
 """The classic Whisper faults, found by its own scores: text invented in silence, loops, named noises.
 
-Thresholds were set on 549 recorded prompts through G.711 (words and letters as short as 0.4 s: two rejected)
+Thresholds were set on 549 recorded prompts through G.711 (words and letters as short as 0.4 s: four rejected)
 and on silence, noise, tones, hum, clicks and music (all rejected) with tiny.en and base. A short real word can
 have a poor avg_logprob, so that score alone rejects only far below Whisper's own threshold.
 """
