@@ -110,7 +110,8 @@ class AsrSettings(ServiceSettings):
     final_deadline_ms: Positive = 800
     partial_deadline_ms: Positive = 1500
     # What the encoder sees on a CPU: short = max(6 s, speech + 2 s), safe = max(10 s, speech + 4 s) at 1.4 times the
-    # cost. Equal for tiny.en; base is better with safe in noise (10 dB: 10 against 13 % of words differ from the clean text, n = 50).
+    # cost. Equal for tiny.en; base is better with safe in noise (10 dB, n = 50: 10 against 13 % of words differ from
+    # what it hears in the clean recording).
     window: Literal["short", "safe"] = "short"
     # Audio kept from before SPEECH_STARTED: VAD onset and the client's least speech come late.
     preroll_ms: Annotated[int, Field(ge=0, le=2000)] = 400
