@@ -32,6 +32,8 @@ IDEMPOTENT = (
 )
 RETRY_PUSHBACK = "grpc-retry-pushback-ms"
 FIELD_TRAILER = "trunkline-field"
+# What grpc.aio says when the server ends a stream before the client has sent all: the real status is lost.
+REFUSED_WHILE_WRITING = "Internal error from Core"
 
 
 def channel_options(settings: RpcSettings, idempotent: Sequence[str] = IDEMPOTENT) -> list[tuple[str, Any]]:
@@ -135,6 +137,8 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> TrunklineError:
     """The typed error a service raised, back from its gRPC status."""
     trailers: dict[str, Any] = dict(error.trailing_metadata() or ())
     message = error.details() or error.code().name
+    if message == REFUSED_WHILE_WRITING:
+        return UnavailableError("The service ended the stream while the request was being sent.")
     match error.code():
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             retry_ms = float(trailers.get(RETRY_PUSHBACK, 1000))
