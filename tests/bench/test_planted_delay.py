@@ -45,6 +45,8 @@ def medians(document: dict[str, Any]) -> dict[str, float]:
     return {stage: document["stages"][stage]["p50_ms"] for stage in STAGES}
 
 
+# Real time on shared cores: once more where other work took the machine meanwhile.
+@pytest.mark.flaky(reruns=2)
 @pytest.mark.slow
 @pytest.mark.models
 @pytest.mark.timeout(240)

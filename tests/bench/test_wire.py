@@ -21,6 +21,8 @@ MANNERS = Manners(agent_done_ms=400, greeting_deadline_ms=3000)
 
 
 @pytest.mark.peer
+# Real time on shared cores: once more where other work took the machine meanwhile.
+@pytest.mark.flaky(reruns=2)
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("tcpdump") or os.geteuid() != 0, reason="needs tcpdump and root")
 async def test_what_the_caller_heard_is_what_was_on_the_wire(tmp_path: Path) -> None:

@@ -252,6 +252,8 @@ async def test_an_operator_can_hang_up_and_find_a_call_by_its_reference(lab: Lab
     assert lab.registry.find_by_peer("sip-call-id") == call.handle.call_id
 
 
+# Real time on shared cores: once more where other work took the machine meanwhile.
+@pytest.mark.flaky(reruns=2)
 @pytest.mark.slow
 async def test_twenty_calls_at_once_are_all_answered_with_bounded_queues() -> None:
     # However slow the machine, nobody is asked whether they are there.
