@@ -156,7 +156,8 @@ class TtsSettings(ServiceSettings):
     threads: Positive = 1
     cuda: bool = False
     first_clause_chars: Positive = 25
-    cache_mb: Positive = 64
+    # 0: nothing is kept (benchmarks that repeat their phrases).
+    cache_mb: Annotated[int, Field(ge=0)] = 64
     max_streams: Positive = 64
     # New streams are refused while audio that is due waits longer than this for a thread.
     max_late_ms: Positive = 1000
@@ -258,7 +259,7 @@ class TurnSettings(Section):
 
     speech_threshold: float = 0.5
     silence_threshold: float = 0.35
-    min_speech_ms: Positive = 90
+    min_speech_ms: Positive = 64
     # First dip: provisional final and PredictTurn are asked.
     pause_ms: Positive = 200
     # End of turn when the turn model says complete, when unsure, when incomplete.
@@ -268,7 +269,7 @@ class TurnSettings(Section):
     complete_probability: float = 0.6
     incomplete_probability: float = 0.3
     # Barge-in: playout pauses at onset; by then it is decided to stop or resume.
-    barge_in_pause_ms: Positive = 120
+    barge_in_pause_ms: Positive = 64
     barge_in_decide_ms: Positive = 500
     barge_in_stop_speech_ms: Positive = 350
     silence_reprompt_ms: Positive = 12_000

@@ -14,7 +14,7 @@ from services.common.errors import OverloadedError
 from services.common.personal import Personal
 from services.orchestrator import events as ev
 from services.orchestrator.call_context import CallContext
-from services.orchestrator.dialogue.history import History
+from services.orchestrator.dialogue.history import History, Message
 from services.orchestrator.faults import ServiceName
 from services.orchestrator.media.leg import LegFormat, Playout
 from services.orchestrator.media.mouth import Mouth
@@ -55,7 +55,7 @@ class Agent:
         self._log = SpeechLog(ctx)
         self._stopped_ns = 0
         self._contest_onset_ns = 0
-        self._warmed: object = None
+        self._warmed: list[Message] = []
         self.ending = False
 
     # ---- what the call asks of it
@@ -106,7 +106,11 @@ class Agent:
     def warm(self) -> None:
         """The caller begins to speak: let the model read the conversation so far meanwhile."""
         messages = self._history.messages()
-        if self._phase == "idle" and messages != self._warmed and len(messages) > 1:
+        if self._phase == "idle" and len(messages) > 1:
+            self._read_ahead(messages)
+
+    def _read_ahead(self, messages: list[Message]) -> None:
+        if messages != self._warmed:
             self._warmed = messages
             self._maker.warm(messages)
 
@@ -244,8 +248,11 @@ class Agent:
         if making.failure is None:
             self.service_answered("llm")
             self.service_answered("tts")
-            if speech.utterance.samples == 0 and speech in self._speeches:
-                self._forget(speech)
+            if speech in self._speeches:
+                if speech.utterance.samples == 0:
+                    self._forget(speech)
+                else:
+                    self._read_ahead(self._history.after(speech.utterance.text))
             return
         if speech not in self._speeches:
             return

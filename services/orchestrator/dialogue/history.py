@@ -1,7 +1,8 @@
 """What was said in a call, as the model is told: only what was heard, and always by extending what it knows.
 
-The messages of turn N+1 begin with the messages of turn N, so that the engine's prefix cache holds; when the
-history grows over its bound, half of it goes at once rather than a bit each turn.
+The messages of turn N+1 begin with the messages of turn N, so that the engine's prefix cache holds. When the
+history reaches its bound, half of it goes at once rather than a bit each turn, and it goes when the agent's turn ends:
+then there is time to compute the shorter prompt again before the caller has spoken (`after` says what it will be).
 """
 
 from dataclasses import dataclass
@@ -30,23 +31,29 @@ class History:
             return [self._system, *self._messages]
         return [self._system, *_joined(self._messages, Message("user", user_text))]
 
+    def after(self, reply: str) -> list[Message]:
+        """The messages as they will be once all of `reply` was heard: worth warming while it is spoken."""
+        return [self._system, *self._with_heard(reply)]
+
     def caller_said(self, text: str) -> None:
         """Add the caller's turn. Two in a row (the agent was not heard between) become one."""
-        self._add(Message("user", text))
+        self._messages = _joined(self._messages, Message("user", text))
 
     def agent_was_heard(self, text: str) -> None:
         """Add what was heard of the agent's turn; nothing heard adds nothing."""
-        if text.strip():
-            self._add(Message("assistant", text.strip()))
+        self._messages = self._with_heard(text)
 
-    def _add(self, message: Message) -> None:
-        self._messages = _joined(self._messages, message)
-        if len(self._messages) > self._limit:
-            keep = self._messages[-(self._limit // 2) :]
-            # A prompt does not begin in the middle of an exchange.
-            while keep and keep[0].role == "assistant":
-                keep = keep[1:]
-            self._messages = keep
+    def _with_heard(self, text: str) -> list[Message]:
+        if not text.strip():
+            return self._messages
+        messages = _joined(self._messages, Message("assistant", text.strip()))
+        if len(messages) < self._limit:
+            return messages
+        keep = messages[-(self._limit // 2) :]
+        # A prompt does not begin in the middle of an exchange.
+        while keep and keep[0].role == "assistant":
+            keep = keep[1:]
+        return keep
 
 
 def _joined(messages: list[Message], message: Message) -> list[Message]:
