@@ -41,6 +41,17 @@ def test_the_history_is_bounded_and_alternates_whatever_is_said(said: list[tuple
         assert all(a != b for a, b in itertools.pairwise(roles))
 
 
+def test_the_history_is_halved_when_the_agent_has_spoken_never_while_the_caller_waits() -> None:
+    history = History("S", 3)
+    for turn in range(8):
+        before = history.messages()
+        history.caller_said(f"question {turn}")
+        assert history.messages()[: len(before)] == before
+        ahead = history.after(f"answer {turn}")
+        history.agent_was_heard(f"answer {turn}")
+        assert history.messages() == ahead
+
+
 def spoken(text: str, size: int) -> str:
     cleaner = SpokenText()
     return "".join(cleaner.feed(text[i : i + size]) for i in range(0, len(text), size)) + cleaner.end()
