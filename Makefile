@@ -36,7 +36,7 @@ test-vllm: .venv/.cpu ## the vLLM engine's contract tests on this machine's CPU 
 	$(VLLM_VENV)/bin/python deploy/gguf_to_safetensors.py smollm2-135m-instruct
 	$(VLLM_VENV)/bin/python -m pytest -p no:cacheprovider tests/llm/test_vllm_engine.py
 
-models: .venv/.cpu ## fetch and verify the weights of the cpu profile (about 0.9 GB)
+models: .venv/.cpu ## fetch and verify the weights of the cpu profile (about 0.8 GB)
 	@$(BIN)/trunkline models fetch --profile cpu --set test
 
 models-test: .venv/.dev
@@ -63,7 +63,7 @@ clean: ## remove the environment and caches (models and data stay)
 	$(PYTHON) -m venv .venv
 
 .venv/.cpu: deploy/locks/cpu.txt pyproject.toml | .venv/bin/python
-	@echo "Installing the environment (about 0.7 GB, a minute or two)…"
+	@echo "Installing the environment (about 0.9 GB, a minute or two)…"
 	$(BIN)/pip install --quiet --require-hashes -r deploy/locks/cpu.txt
 	$(BIN)/pip install --quiet --no-deps --editable .
 	@touch $@
