@@ -194,6 +194,14 @@ def ports_needed(settings: Settings, names: Sequence[str]) -> list[PortNeed]:
     return [need for need in needs if need.port]
 
 
+def require_fixed_ports(settings: Settings, names: Sequence[str]) -> None:
+    """Raises InvalidInputError for a service on port 0: the others would never find it."""
+    for name in names:
+        setting, port = ("web.port", settings.web.port) if name == "orchestrator" else (f"{name}.port", None)
+        if (getattr(settings, name).port if port is None else port) == 0:
+            raise InvalidInputError(setting, expected="a port that the other processes can dial", got="0")
+
+
 def ports_in_use(needs: Sequence[PortNeed]) -> list[PortNeed]:
     """Those that cannot be bound now."""
     return [need for need in needs if not _free(need)]

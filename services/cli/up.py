@@ -14,6 +14,7 @@ from services.cli.stack import (
     launch_specs,
     local_services,
     ports_needed,
+    require_fixed_ports,
     require_ports,
     sip_uri,
     web_url,
@@ -60,6 +61,7 @@ async def started_stack(
     """
     settings = launch.settings
     names = local_services(settings, only)
+    require_fixed_ports(settings, names)
     require_ports(ports_needed(settings, names))
     log_dir = settings.data_dir.expanduser() / "logs"
     supervisor = Supervisor(launch_specs(launch, names, clock), log_dir, clock, view.changed)

@@ -1,7 +1,7 @@
 """Typed errors: what was expected, what came and what to do; with the gRPC status each maps to.
 
-A service raises these; `services.common.rpc` turns them into a status with details for the client, and a client
-turns the status back into the same type.
+A service raises these; `services.common.rpc_server` turns them into a status with details for the client, and
+`services.common.rpc_client` turns the status back into the same type.
 """
 
 import grpc

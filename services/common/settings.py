@@ -330,7 +330,6 @@ class ModelsSettings(Section):
 class ScriptedSettings(Section):
     """Declared, fixed latencies of the scripted models (`--models scripted`): our own overhead alone is left."""
 
-    endpoint_ms: Positive = 300
     asr_final_ms: Positive = 50
     llm_ttft_ms: Positive = 100
     llm_tokens_per_s: Positive = 100

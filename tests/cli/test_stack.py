@@ -12,6 +12,7 @@ from services.cli.stack import (
     launch_specs,
     local_services,
     ports_needed,
+    require_fixed_ports,
     require_ports,
     sip_uri,
     web_url,
@@ -85,3 +86,11 @@ def test_addresses_for_people_can_be_dialled_from_here() -> None:
 async def test_probes_say_down_where_nothing_listens() -> None:
     assert (await grpc_probe("127.0.0.1:1", load_settings(), SystemClock())())[0] == "down"
     assert (await http_probe("http://127.0.0.1:1/readyz")())[0] == "down"
+
+
+@pytest.mark.parametrize(("name", "tree"), [("vad", {"vad": {"port": 0}}), ("orchestrator", {"web": {"port": 0}})])
+def test_a_service_on_port_zero_is_refused_by_name_since_nobody_would_find_it(name, tree) -> None:
+    settings = load_settings(env={}, overrides=tree)
+    with pytest.raises(InvalidInputError, match=r"port: expected a port that the other processes can dial, got 0"):
+        require_fixed_ports(settings, [name])
+    require_fixed_ports(load_settings(env={}), ["vad", "asr", "llm", "tts", "telephony", "orchestrator"])

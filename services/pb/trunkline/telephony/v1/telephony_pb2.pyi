@@ -522,7 +522,8 @@ class MediaRequest(_message.Message):
     @_builtins.property
     def frames(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlayFrame]:
         """Audio to play now: one or more 20 ms frames per leg, at its tx rate. At
-        most 60 ms are taken per leg; more is refused with CommandFailed.
+        most the worker's telephony.committed_ms (60 ms; more for a test caller)
+        are taken per leg; the rest is refused with CommandFailed.
         """
 
     @_builtins.property
