@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from services.common.personal import Personal
+
 
 @dataclass(frozen=True, slots=True)
 class StartSpeech:
@@ -19,6 +21,13 @@ class PauseSpeech:
 
     utterance: int
     last_voiced_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskTurnModel:
+    """The silence has grown and the question is still open: ask the turn model again, with the silence."""
+
+    utterance: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +78,11 @@ class EndTurn:
 
 @dataclass(frozen=True, slots=True)
 class UnclearTurn:
-    """The caller said something long enough to matter, and no text came of it: ask again."""
+    """The caller said something that matters and that was not understood: ask again, never guess."""
 
     utterance: int
     last_voiced_ns: int
+    reason: Literal["no text", "low score", "language"] = "no text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +119,31 @@ class StopPlayout:
 
     utterance: int
     onset_ns: int
-    reason: Literal["speech", "words"]
+    reason: Literal["speech", "words", "key"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reprompt:
-    """Nobody says anything: ask, for the `number`-th time from 1."""
+    """Nobody says anything: ask for the `number`-th time from 1; simpler the second time, then offer help."""
 
     number: int
+    kind: Literal["again", "simpler", "offer"] = "again"
+
+
+@dataclass(frozen=True, slots=True)
+class Filler:
+    """The answer takes long: say a short word of patience, the `number`-th of this turn from 1."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeysEntered:
+    """The caller keyed an answer. `masked`: it goes to the tool that asked, and nowhere else."""
+
+    keys: Personal[str]
+    masked: bool
+    reason: Literal["complete", "terminator", "timeout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +154,7 @@ class GiveUp:
 Decision = (
     StartSpeech
     | PauseSpeech
+    | AskTurnModel
     | ResumeSpeech
     | Finalize
     | Discard
@@ -140,5 +168,7 @@ Decision = (
     | ResumePlayout
     | StopPlayout
     | Reprompt
+    | Filler
+    | KeysEntered
     | GiveUp
 )

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from services.common.personal import Personal
+from services.orchestrator.turns.expectation import Expectation
+
 AgentPhase = Literal["idle", "pending", "speaking"]
 
 
@@ -45,6 +48,11 @@ class FinalText:
     utterance: int
     text: str
     provisional: bool
+    # The recogniser's own doubts: mean log-probability of the tokens, p(no speech), what language it heard.
+    avg_logprob: float = 0.0
+    no_speech_prob: float = 0.0
+    language: str = ""
+    language_probability: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +65,32 @@ class FinalFailed:
 
 @dataclass(frozen=True, slots=True)
 class AgentChanged:
-    """The agent has nothing to say (`idle`), prepares a reply (`pending`) or is heard (`speaking`)."""
+    """The agent has nothing to say (`idle`), prepares a reply (`pending`) or is heard (`speaking`).
+
+    `protected`: what is being said must be finished (legal text). `saying`: its text as far as known, so that its own
+    echo is recognised.
+    """
 
     at_ns: int
     phase: AgentPhase
+    protected: bool = False
+    saying: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the agent's latest words ask for; stands until the next one."""
+
+    at_ns: int
+    expectation: Expectation
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPressed:
-    """DTMF: the caller is there."""
+    """DTMF: the caller is there. `key` is one of 0-9 * # A-D; None when it is of no interest."""
 
     at_ns: int
+    key: Personal[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,5 +109,14 @@ class Tick:
 
 
 Signal = (
-    VadFrame | TurnPrediction | PartialText | FinalText | FinalFailed | AgentChanged | KeyPressed | HoldChanged | Tick
+    VadFrame
+    | TurnPrediction
+    | PartialText
+    | FinalText
+    | FinalFailed
+    | AgentChanged
+    | Asked
+    | KeyPressed
+    | HoldChanged
+    | Tick
 )
