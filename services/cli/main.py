@@ -7,10 +7,10 @@ import typer
 
 from services import __version__
 from services.cli import models
-from services.cli.stack import SCRIPTED, Launch
-from services.cli.terminal import fail, run
+from services.cli.benchmark import commands as benchmark
+from services.cli.options import AsJson, Config, Models, Profile, Sets, load_launch
+from services.cli.terminal import run
 from services.common.clock import SystemClock
-from services.common.errors import InvalidInputError, TrunklineError
 
 app = typer.Typer(
     name="trunkline",
@@ -25,31 +25,12 @@ app = typer.Typer(
     ),
 )
 app.add_typer(models.app, name="models")
-
-Profile = Annotated[str | None, typer.Option(help="Defaults for a kind of machine: cpu or nvidia.")]
-Config = Annotated[Path | None, typer.Option(help="Settings file (TOML).")]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. asr.threads=2. May be repeated."),
-]
-Models = Annotated[
-    str, typer.Option(help="`real`, or `scripted`: declared fixed latencies, to measure our own overhead alone.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
+app.add_typer(benchmark.app, name="bench")
 
 
 def main() -> None:
     """Entry point."""
     app()
-
-
-def _launch(config: Path | None, profile: str | None, sets: list[str] | None, models_: str, as_json: bool) -> Launch:
-    try:
-        if models_ not in ("real", "scripted"):
-            raise InvalidInputError("--models", expected="real or scripted", got=repr(models_))
-        return Launch.load(config, profile, [*(SCRIPTED if models_ == "scripted" else ()), *(sets or [])])
-    except TrunklineError as error:
-        fail(error, as_json)
 
 
 def _version(wanted: bool) -> None:
@@ -86,7 +67,7 @@ def up(
     """
     from services.cli.up import up as run_up
 
-    launch = _launch(config, profile, sets, models, as_json)
+    launch = load_launch(config, profile, sets, models, as_json)
     names = [name.strip() for name in only.split(",") if name.strip()]
     run(lambda interrupts: run_up(launch, names, SystemClock(), interrupts, as_json), as_json=as_json)
 
@@ -106,7 +87,7 @@ def doctor(
     """
     from services.cli.doctor import doctor as run_doctor
 
-    launch = _launch(config, profile, sets, "real", as_json)
+    launch = load_launch(config, profile, sets, "real", as_json)
     run(lambda _: run_doctor(launch, SystemClock(), as_json), as_json=as_json)
 
 
@@ -141,46 +122,9 @@ def call(
     from services.cli.call import CallRequest
     from services.cli.call import call as run_call
 
-    launch = _launch(config, profile, sets, "real", as_json)
+    launch = load_launch(config, profile, sets, "real", as_json)
     request = CallRequest(target, tuple(wav or ()), tuple(text or ()), interrupt_after, record, codec)
     run(lambda _: run_call(request, launch, SystemClock(), as_json), as_json=as_json)
-
-
-@app.command()
-def bench(
-    out: Annotated[Path, typer.Option(help="The JSON file to write.")],
-    transport: Annotated[str, typer.Option(help="sip or webrtc")] = "sip",
-    calls: Annotated[int, typer.Option(help="Calls at once.")] = 1,
-    turns: Annotated[int, typer.Option(help="Turns per call.")] = 10,
-    html: Annotated[Path | None, typer.Option(help="Also a report for people, in one file.")] = None,
-    models: Models = "real",
-    warmup: Annotated[int, typer.Option(help="Calls of one turn beforehand, not counted.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of the start times.")] = 1,
-    barge_in_every: Annotated[int, typer.Option(help="Every K-th turn interrupts the agent; 0: none.")] = 5,
-    codec: Annotated[str, typer.Option(help="SIP: codecs that the callers offer.")] = "pcmu",
-    record: Annotated[Path | None, typer.Option(help="Folder for a two-channel WAV of every call.")] = None,
-    profile: Profile = None,
-    config: Config = None,
-    sets: Sets = None,
-    as_json: AsJson = False,
-) -> None:
-    """Put N real calls on the stack and say P50, P95 and P99 per stage, heard in the audio itself.
-
-    Uses the stack that runs at the settings' address, or starts one and stops it afterwards. Callers speak recorded
-    human speech and take turns; calls begin at times fixed beforehand. Exit status 1 when a call failed.
-
-    Examples:
-
-    `trunkline bench --calls 1 --turns 50 --out now.json --html now.html`
-
-    `trunkline bench --models scripted --calls 25 --turns 8 --out overhead.json`: our own overhead alone.
-    """
-    from services.cli.bench import BenchRequest
-    from services.cli.bench import bench as run_bench
-
-    launch = _launch(config, profile, sets, models, as_json)
-    request = BenchRequest(transport, calls, turns, out, html, warmup, seed, barge_in_every, codec=codec, record=record)
-    run(lambda interrupts: run_bench(request, launch, SystemClock(), interrupts, as_json), as_json=as_json)
 
 
 @app.command()
@@ -200,7 +144,7 @@ def demo(
     """
     from services.cli.demo import demo as run_demo
 
-    launch = _launch(config, profile, sets, models, False)
+    launch = load_launch(config, profile, sets, models, False)
     run(lambda interrupts: run_demo(launch, once, SystemClock(), interrupts))
 
 
