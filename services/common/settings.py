@@ -262,12 +262,14 @@ class TurnSettings(Section):
     min_speech_ms: Positive = 64
     # First dip: provisional final and PredictTurn are asked.
     pause_ms: Positive = 200
-    # End of turn when the turn model says complete, when unsure, when incomplete.
+    # What kind of caller to expect; the waits follow each caller's own pauses from there (turns/profile.py).
+    profile: Literal["default", "elderly", "noisy", "dictation"] = "default"
+    # End of turn: the shortest wait, the wait at even odds, the longest wait (turns/endpoint.py).
     endpoint_complete_ms: Positive = 300
     endpoint_unsure_ms: Positive = 700
     endpoint_incomplete_ms: Positive = 1500
-    complete_probability: float = 0.6
-    incomplete_probability: float = 0.3
+    # Moves every wait: later is safer, earlier is quicker.
+    endpoint_shift_ms: int = 0
     # Barge-in: playout pauses at onset; by then it is decided to stop or resume.
     barge_in_pause_ms: Positive = 64
     barge_in_decide_ms: Positive = 500

@@ -5,6 +5,7 @@ import pytest
 from services.common.settings import TurnSettings
 from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns import signals as on
+from services.orchestrator.turns.expectation import Expectation
 from tests.orchestrator.turn_world import MS, World
 
 
@@ -17,7 +18,7 @@ def test_a_complete_sentence_ends_300_ms_after_its_last_voiced_frame() -> None:
     world.text("I want to book a flight.")
     world.silence(200)
     [turn] = world.made(do.EndTurn)
-    assert turn == do.EndTurn(1, "I want to book a flight.", end_ms * MS, (end_ms + 300) * MS, "complete")
+    assert turn == do.EndTurn(1, "I want to book a flight.", end_ms * MS, (end_ms + 300) * MS, "complete: full stop")
     assert world.when(do.EndTurn) == end_ms + 300
 
 
@@ -30,18 +31,22 @@ def test_the_dip_is_seen_after_200_ms_without_waiting_for_the_next_frame() -> No
 
 
 @pytest.mark.parametrize(
-    ("probability", "text", "wait_ms"),
+    ("probability", "text", "least_ms", "most_ms"),
     [
-        (0.9, "I would like to", 700),
-        (0.5, "I need a taxi.", 500),
-        (0.5, "I need a taxi and", 1500),
-        (0.1, "I need a taxi", 1500),
-        (0.1, "I need a taxi.", 1100),
-        (0.1, "Yes.", 300),
-        (None, "I need a taxi.", 700),
+        (0.95, "I need a taxi.", 300, 300),
+        (0.9, "I would like to", 900, 1400),
+        (0.5, "I need a taxi.", 450, 650),
+        (0.5, "I need a taxi and", 1400, 1500),
+        (0.1, "I need a taxi", 1000, 1500),
+        (0.1, "I need a taxi.", 800, 1100),
+        (0.5, "Yes.", 200, 230),
+        (None, "I need a taxi.", 500, 700),
+        (0.5, "My number is four seven", 1000, 1500),
     ],
 )
-def test_the_wait_is_graded_by_audio_and_text(probability: float | None, text: str, wait_ms: int) -> None:
+def test_the_wait_is_graded_by_audio_and_text(
+    probability: float | None, text: str, least_ms: int, most_ms: int
+) -> None:
     world = World()
     world.speech(640)
     end_ms = world.now_ms
@@ -50,7 +55,90 @@ def test_the_wait_is_graded_by_audio_and_text(probability: float | None, text: s
         world.predict(probability)
     world.text(text)
     world.silence(1800)
+    assert end_ms + least_ms <= world.when(do.EndTurn) <= end_ms + most_ms
+
+
+@pytest.mark.parametrize(
+    ("expectation", "text", "wait_ms"),
+    [
+        (Expectation("digits", 4), "One two three four.", 200),
+        (Expectation("digits", 10), "5 5 5 1 2 3 4 5 6 7", 200),
+        (Expectation("yes_no"), "Yes, please.", 200),
+        (Expectation("date"), "The third of May nineteen eighty four.", 200),
+        (Expectation("digits", 10), "One two three four.", 1500),
+    ],
+)
+def test_an_answer_that_leaves_nothing_open_ends_the_turn_at_the_dip_and_an_unfinished_one_waits(
+    expectation: Expectation, text: str, wait_ms: int
+) -> None:
+    world = World()
+    world.feed(on.Asked(world.now_ms * MS, expectation))
+    world.speech(640)
+    end_ms = world.now_ms
+    world.silence(192)
+    world.wait(8)
+    world.predict(0.5)
+    world.text(text)
+    world.silence(1800)
     assert world.when(do.EndTurn) == end_ms + wait_ms
+
+
+def test_the_turn_model_is_asked_again_while_the_turn_is_open_and_no_more_than_twice() -> None:
+    world = World()
+    world.speech(640)
+    end_ms = world.now_ms
+    world.silence(210)
+    world.predict(0.1)
+    world.text("I want to")
+    world.silence(2000)
+    asked = [at for at, decision in world.log if isinstance(decision, do.AskTurnModel)]
+    assert asked == [end_ms + 400, end_ms + 700]
+
+
+def test_a_later_opinion_shortens_the_wait() -> None:
+    world = World()
+    world.speech(640)
+    end_ms = world.now_ms
+    world.silence(210)
+    world.predict(0.05)
+    world.text("I need a taxi.")
+    world.silence(220)
+    world.predict(0.97)
+    assert world.when(do.EndTurn) <= end_ms + 480
+
+
+def test_a_caller_who_pauses_long_gets_longer_waits_within_bounds() -> None:
+    def open_wait(pauses: int) -> int:
+        world = World()
+        for _ in range(pauses):
+            world.speech(320)
+            world.silence(1_200)
+        world.speech(320)
+        end_ms = world.now_ms
+        world.silence(210)
+        world.predict(0.2)
+        world.text("and then to the", provisional=False)
+        world.silence(4_000)
+        return world.when(do.EndTurn) - end_ms
+
+    waits = [open_wait(pauses) for pauses in (0, 2, 6, 14)]
+    assert waits == sorted(waits)
+    assert waits[0] < waits[-1] <= 3_000
+
+
+def test_one_number_moves_every_wait() -> None:
+    def ended(shift_ms: int, probability: float, text: str) -> int:
+        world = World(TurnSettings(endpoint_shift_ms=shift_ms))
+        world.speech(640)
+        end_ms = world.now_ms
+        world.silence(210)
+        world.predict(probability)
+        world.text(text)
+        world.silence(3_000)
+        return world.when(do.EndTurn) - end_ms
+
+    for probability, text in ((0.95, "Call me a taxi."), (0.2, "Call me a"), (0.5, "Call me a taxi")):
+        assert ended(200, probability, text) - ended(0, probability, text) == 200
 
 
 def test_a_pause_inside_a_turn_voids_the_first_text_and_asks_again() -> None:

@@ -7,7 +7,7 @@ lasted when there are none.
 from typing import Literal
 
 from services.common.settings import TurnSettings
-from services.orchestrator.turns.endpoint import words_of
+from services.orchestrator.turns.lexicon.words import words_of
 
 _BACKCHANNELS_TEXT = """
 mhm mm mmm hm hmm uh huh uhhuh aha ah oh yeah yep ok okay right sure i see good

@@ -21,11 +21,15 @@ class KeypadRule:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """`length`: how many digits or letters a complete answer has, when that is known (0: it is not)."""
+    """`length`: how many digits or letters a complete answer has, when that is known (0: it is not).
+
+    `options`: what a choice offers, in lower-case words, as far as known.
+    """
 
     kind: Kind = "open"
     length: int = 0
     keypad: KeypadRule | None = None
+    options: tuple[str, ...] = ()
 
 
 OPEN = Expectation()

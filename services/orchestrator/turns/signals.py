@@ -79,10 +79,11 @@ class AgentChanged:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the agent's latest words ask for; stands until the next one."""
+    """What the agent's latest words ask for; stands until the next one. `locale`: of the conversation from here on."""
 
     at_ns: int
     expectation: Expectation
+    locale: str = ""
 
 
 @dataclass(frozen=True, slots=True)

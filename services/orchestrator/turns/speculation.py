@@ -9,7 +9,7 @@ Synchronous and pure: it holds a token for the reply, the caller of the gate sta
 
 from typing import Generic, TypeVar
 
-from services.orchestrator.turns.endpoint import normalized
+from services.orchestrator.turns.lexicon.words import normalized
 
 T = TypeVar("T")
 

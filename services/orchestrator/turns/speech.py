@@ -41,6 +41,8 @@ class SpeechDetector:
         self.last_voiced_ns = 0
         # Speech in the utterance so far, without pauses.
         self.voiced_ns = 0
+        # How long the latest dip lasted, once speech has gone on.
+        self.pause_ns = 0
 
     def push(self, frame: VadFrame) -> Edge | None:
         """Take the next frame. "onset" when an utterance begins, "resumed" when it goes on after `dip()`."""
@@ -81,6 +83,8 @@ class SpeechDetector:
         if edge == "onset":
             self.onset_ns = self._edge_of_sound(self._first_ns)
             self.last_voiced_ns = frame.end_ns
+        else:
+            self.pause_ns = max(0, self._first_ns - self.last_voiced_ns)
         self.active, self.voiced, self._dipped = True, True, False
         self.voiced_ns += self._run_ns - FRAME_NS
         self._extend(frame)

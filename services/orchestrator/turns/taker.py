@@ -16,8 +16,13 @@ from services.common.settings import TurnSettings
 from services.orchestrator.turns import barge_in
 from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns import signals as on
-from services.orchestrator.turns.endpoint import endpoint_wait_ms, is_open
+from services.orchestrator.turns.completeness import read
+from services.orchestrator.turns.endpoint import Wait, endpoint_wait
+from services.orchestrator.turns.expectation import OPEN, Expectation
 from services.orchestrator.turns.floor import Floor
+from services.orchestrator.turns.lexicon import lexicon
+from services.orchestrator.turns.lexicon.words import Lexicon, normalized
+from services.orchestrator.turns.profile import PROFILES, CallerPauses
 from services.orchestrator.turns.speech import SpeechDetector
 from services.orchestrator.turns.utterance import Silence, Utterance
 
@@ -29,6 +34,10 @@ FAIL_AFTER_LATE_MS = 8_000
 # Without text, speech shorter than this is not worth asking "what did you say?".
 UNCLEAR_VOICED_MS = 500
 MAX_UTTERANCE_MS = 28_000
+# While the turn is still open the turn model is asked again, with this much silence after the last voiced frame.
+ASK_AGAIN_MS = (400, 700)
+# Speech that begins so soon after an end of turn was its continuation: the end came too early.
+CUT_OFF_MS = 1_500
 
 
 @dataclass(slots=True)
@@ -37,6 +46,12 @@ class TurnTaker:
 
     settings: TurnSettings
     final_deadline_ms: int
+    locale: str = "en-US"
+    caller: CallerPauses = field(init=False)
+    _expected: Expectation = field(init=False, default=OPEN)
+    _lexicon: Lexicon = field(init=False)
+    # The end of speech of the turn that ended last.
+    _ended_ns: int = field(init=False, default=0)
     _speech: SpeechDetector = field(init=False)
     _utterance: Utterance | None = field(init=False, default=None)
     _count: int = field(init=False, default=0)
@@ -49,6 +64,8 @@ class TurnTaker:
     def __post_init__(self) -> None:
         self._speech = SpeechDetector(self.settings)
         self._floor = Floor(self.settings, self._speech)
+        self.caller = CallerPauses(PROFILES[self.settings.profile])
+        self._lexicon = lexicon(self.locale)
 
     @property
     def utterance_open(self) -> bool:
@@ -70,12 +87,15 @@ class TurnTaker:
             case on.PartialText():
                 if (utterance := self._match(signal.utterance)) is not None:
                     utterance.partial = signal.text
+                    self._read(utterance)
             case on.FinalText():
                 self._on_text(signal)
             case on.FinalFailed():
                 self._on_final_failed(signal)
             case on.AgentChanged():
                 self._on_agent(signal)
+            case on.Asked():
+                self._on_asked(signal)
             case on.KeyPressed():
                 self._silence = Silence(since_ns=signal.at_ns)
             case on.HoldChanged():
@@ -94,7 +114,9 @@ class TurnTaker:
         if utterance is None:
             return self._silence_deadline_ns()
         ends_ns = self._turn_deadline_ns(utterance) if utterance.dipped else self._dip_deadline_ns()
-        others = [self._floor.deadline_ns(utterance), self._speculation_due_ns(utterance) if utterance.dipped else None]
+        others = [self._floor.deadline_ns(utterance)]
+        if utterance.dipped:
+            others += [self._speculation_due_ns(utterance), self._ask_due_ns(utterance)]
         return min([ends_ns, *(due_ns for due_ns in others if due_ns is not None)])
 
     # ---- signals
@@ -123,6 +145,9 @@ class TurnTaker:
         self._count += 1
         self._utterance = Utterance(self._count, self._speech.onset_ns, contested=not self._floor.agent_idle)
         self._silence.since_ns = None
+        gap_ms = (self._speech.onset_ns - self._ended_ns) / MS
+        if self._ended_ns and gap_ms <= CUT_OFF_MS and self._floor.agent == "pending":
+            self.caller.paused(gap_ms)
         self._out.append(do.StartSpeech(self._count, self._speech.onset_ns, not self._floor.agent_idle))
 
     def _dip(self, utterance: Utterance) -> None:
@@ -135,6 +160,9 @@ class TurnTaker:
             self._out.append(do.DropSpeculation())
         utterance.dipped = utterance.late = utterance.asked_again = False
         utterance.probability = utterance.text = utterance.speculated = None
+        utterance.asks = 0
+        self._read(utterance)
+        self.caller.paused(self._speech.pause_ns / MS)
         self._out.append(do.ResumeSpeech(utterance.number))
 
     def _on_prediction(self, signal: on.TurnPrediction) -> None:
@@ -147,6 +175,7 @@ class TurnTaker:
         if utterance is None or not utterance.dipped:
             return
         utterance.text, utterance.text_ns = signal.text.strip(), signal.at_ns
+        self._read(utterance)
         if self._floor.contested_by(utterance):
             if barge_in.by_words(utterance.text) == "resume":
                 reason = "backchannel" if utterance.text else "no words"
@@ -175,6 +204,17 @@ class TurnTaker:
         else:
             self._silence.since_ns = None
 
+    def _on_asked(self, signal: on.Asked) -> None:
+        self._expected = signal.expectation
+        if signal.locale:
+            self._lexicon = lexicon(signal.locale)
+        if self._utterance is not None:
+            self._read(self._utterance)
+
+    def _read(self, utterance: Utterance) -> None:
+        words = utterance.text if utterance.text is not None else utterance.partial
+        utterance.reading = read(words, self._lexicon, self._expected) if words else None
+
     def _on_hold(self, signal: on.HoldChanged) -> None:
         if signal.held == self._held:
             return
@@ -201,6 +241,7 @@ class TurnTaker:
             self._end_if_due(utterance, at_ns)
             if self._utterance is utterance:
                 self._speculate(utterance, at_ns)
+                self._ask_again(utterance, at_ns)
 
     def _end_if_due(self, utterance: Utterance, at_ns: int) -> None:
         due_ns = self._turn_deadline_ns(utterance)
@@ -214,7 +255,8 @@ class TurnTaker:
             # endpointing.
             text_was_late = utterance.text_ns > due_ns
             decided_ns = min(at_ns, max(due_ns, utterance.probability_ns)) if text_was_late else at_ns
-            reason = self._wait(utterance)[1]
+            reason = self._wait(utterance).reason
+            self._ended_ns = last_voiced_ns
             self._close(do.EndTurn(utterance.number, utterance.text, last_voiced_ns, decided_ns, reason), at_ns)
         elif self._speech.voiced_ns >= UNCLEAR_VOICED_MS * MS:
             self._close(do.UnclearTurn(utterance.number, last_voiced_ns), at_ns)
@@ -245,15 +287,29 @@ class TurnTaker:
 
     def _turn_deadline_ns(self, utterance: Utterance) -> int:
         """When the dip becomes an end; while the text is missing, when it is late or lost."""
-        wait_ms, _ = self._wait(utterance)
+        wait_ms = self._wait(utterance).ms
         if utterance.text is None:
             wait_ms = max(wait_ms, self.final_deadline_ms) + (FAIL_AFTER_LATE_MS if utterance.late else 0)
         elif utterance.forced:
             wait_ms = 0
         return self._speech.last_voiced_ns + wait_ms * MS
 
-    def _wait(self, utterance: Utterance) -> tuple[int, str]:
-        return endpoint_wait_ms(self.settings, utterance.probability, utterance.text or utterance.partial)
+    def _wait(self, utterance: Utterance) -> Wait:
+        return endpoint_wait(self.settings, utterance.probability, utterance.reading, self.caller)
+
+    def _ask_again(self, utterance: Utterance, at_ns: int) -> None:
+        due_ns = self._ask_due_ns(utterance)
+        if due_ns is not None and at_ns >= due_ns:
+            silence_ms = (at_ns - self._speech.last_voiced_ns) / MS
+            utterance.asks = sum(silence_ms >= ms for ms in ASK_AGAIN_MS)
+            self._out.append(do.AskTurnModel(utterance.number))
+
+    def _ask_due_ns(self, utterance: Utterance) -> int | None:
+        """When the turn model is asked again: only where its answer can still change the wait."""
+        if utterance.asks >= len(ASK_AGAIN_MS) or utterance.forced or utterance.late:
+            return None
+        ask_ms = ASK_AGAIN_MS[utterance.asks]
+        return self._speech.last_voiced_ns + ask_ms * MS if self._wait(utterance).ms > ask_ms else None
 
     def _silence_deadline_ns(self) -> int | None:
         return self._silence.deadline_ns(self.settings) if self._floor.agent_idle else None
@@ -273,10 +329,11 @@ class TurnTaker:
 
     def _speculation_due_ns(self, utterance: Utterance) -> int | None:
         """When a reply may be prepared: at once for a turn that has probably ended, after a while for any other."""
-        if not utterance.text or utterance.speculated == utterance.text or self._floor.contested_by(utterance):
+        if not utterance.text or self._floor.contested_by(utterance):
             return None
-        doubtful = utterance.probability is not None and utterance.probability <= self.settings.incomplete_probability
-        if doubtful or is_open(utterance.text):
+        if utterance.speculated is not None and normalized(utterance.speculated) == normalized(utterance.text):
+            return None
+        if self._wait(utterance).log_odds < 0:
             wait_ms = (self.settings.endpoint_complete_ms + self.settings.endpoint_unsure_ms) // 2
             return self._speech.last_voiced_ns + wait_ms * MS
         return 0

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from services.common.settings import TurnSettings
+from services.orchestrator.turns.completeness import Reading
 from services.orchestrator.turns.decisions import GiveUp, Reprompt
 
 MS = 1_000_000
@@ -18,9 +19,13 @@ class Utterance:
     forced: bool = False
     probability: float | None = None
     probability_ns: int = 0
+    # How often the turn model was asked again in this dip.
+    asks: int = 0
     text_ns: int = 0
     partial: str = ""
     text: str | None = None
+    # Of the text, or of the partial while there is none.
+    reading: Reading | None = None
     late: bool = False
     asked_again: bool = False
     speculated: str | None = None
