@@ -58,6 +58,17 @@ class Api:
             return ""
         return str(answer.get("call_id", ""))
 
+    async def hang_up(self, call_id: str) -> None:
+        """End a call from the stack's side. Raises UnavailableError."""
+        assert self._http is not None, "use async with"
+        try:
+            async with self._http.delete(f"{self.url}/api/calls/{call_id}") as answer:
+                status = answer.status
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise UnavailableError(f"{self.url} does not answer ({type(error).__name__}).") from None
+        if status != 200:
+            raise UnavailableError(f"The call cannot be ended: expected 200, got {status}.")
+
     async def events(self, call_id: str, token: str = "") -> AsyncIterator[dict[str, Any]]:
         """The call's events from its beginning, then live, until it ends. Raises UnavailableError."""
         assert self._http is not None, "use async with"

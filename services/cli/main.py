@@ -53,9 +53,17 @@ def up(
     sets: Sets = None,
     models: Models = "real",
     only: Annotated[str, typer.Option(help="Only these services, comma-separated: vad,asr,llm,tts,telephony…")] = "",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Orchestrator processes that share the calls (orchestrator.workers)."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start every process, wait until the models are warm, and keep them running until Ctrl-C.
+
+    One orchestrator process carries some tens of calls on one core. With `--workers N` there are N of them behind
+    the same SIP and web ports: a call stays with its worker, one that dies ends only its own calls, and
+    `trunkline restart-workers` restarts them one after the other without dropping a call.
 
     Examples:
 
@@ -63,13 +71,36 @@ def up(
 
     `trunkline up --set telephony.sip.bind=10.0.0.5 --set web.host=10.0.0.5`: reachable from the network.
 
+    `trunkline up --workers 4`: four cores for calls.
+
     `trunkline up --only asr,tts`: a machine that runs only these; elsewhere set `asr.target` and `tts.target`.
     """
     from services.cli.up import up as run_up
 
-    launch = load_launch(config, profile, sets, models, as_json)
+    more = [f"orchestrator.workers={workers}"] if workers else []
+    launch = load_launch(config, profile, [*(sets or []), *more], models, as_json)
     names = [name.strip() for name in only.split(",") if name.strip()]
     run(lambda interrupts: run_up(launch, names, SystemClock(), interrupts, as_json), as_json=as_json)
+
+
+@app.command("restart-workers")
+def restart_workers(
+    profile: Profile = None,
+    config: Config = None,
+    sets: Sets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Restart the orchestrator processes of the running stack one after the other; no call in progress is dropped.
+
+    Each takes no new calls, waits for its own to end by themselves, is started again and is ready before the next
+    one is asked. Returns when all are done. New code on disk is what they start with.
+
+    Example: `trunkline restart-workers --set data_dir=/srv/trunkline`
+    """
+    from services.cli.rolling import restart_workers as run_restart
+
+    launch = load_launch(config, profile, sets, "real", as_json)
+    run(lambda _: run_restart(launch, SystemClock(), as_json), as_json=as_json)
 
 
 @app.command()
@@ -87,7 +118,7 @@ def doctor(
     """
     from services.cli.doctor import doctor as run_doctor
 
-    launch = load_launch(config, profile, sets, "real", as_json)
+    launch = loadload_launch(config, profile, sets, "real", as_json)
     run(lambda _: run_doctor(launch, SystemClock(), as_json), as_json=as_json)
 
 
@@ -122,7 +153,7 @@ def call(
     from services.cli.call import CallRequest
     from services.cli.call import call as run_call
 
-    launch = load_launch(config, profile, sets, "real", as_json)
+    launch = loadload_launch(config, profile, sets, "real", as_json)
     request = CallRequest(target, tuple(wav or ()), tuple(text or ()), interrupt_after, record, codec)
     run(lambda _: run_call(request, launch, SystemClock(), as_json), as_json=as_json)
 
@@ -144,7 +175,7 @@ def demo(
     """
     from services.cli.demo import demo as run_demo
 
-    launch = load_launch(config, profile, sets, models, False)
+    launch = loadload_launch(config, profile, sets, models, False)
     run(lambda interrupts: run_demo(launch, once, SystemClock(), interrupts))
 
 

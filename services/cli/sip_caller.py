@@ -54,6 +54,7 @@ class SipDialer:
         settings = self._launch.settings
         self._channel = open_channel(settings.telephony.address(), settings.rpc, clock=self._clock)
         self._stream = pb_grpc.TelephonyServiceStub(self._channel).Media()
+        await self._write(pb.MediaRequest(attach=pb.Attach(name="caller")))
         self._reader = asyncio.create_task(self._read(), name="sip caller")
         return self
 

@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import aiohttp
+import asyncpg
 import grpc
 import grpc.aio
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.common.clock import Clock
+from services.common.clock import Clock, SystemClock
 from services.common.errors import InvalidInputError, UnavailableError
 from services.common.rpc_client import open_channel
 from services.common.settings import ServiceSettings, Settings, load_settings
+from services.orchestrator import node
+from services.orchestrator.store.embedded import EmbeddedPostgres
 
 MODEL_SERVICES = ("vad", "asr", "llm", "tts")
 SERVICES = (*MODEL_SERVICES, "telephony", "orchestrator")
@@ -40,13 +43,17 @@ class PortNeed:
 
 @dataclass(frozen=True, slots=True)
 class LaunchSpec:
-    """One process to start: its arguments, its probe, how long it may take to drain."""
+    """One process to start: its arguments, its probe, how long it may take to drain.
+
+    `owns_calls`: it is stopped before the others, and can be restarted in turn without harm to its calls.
+    """
 
     name: str
     argv: tuple[str, ...]
     probe: Probe
     grace_s: float
     address: str
+    owns_calls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +79,12 @@ class Launch:
         """The same launch with more `key=value` settings; later ones win."""
         return Launch.load(self.config, self.profile, (*self.overrides, *pairs))
 
-    def argv(self, module: str) -> tuple[str, ...]:
-        """Command line of one process."""
+    def argv(self, module: str, *more: str) -> tuple[str, ...]:
+        """Command line of one process; `more` are settings of its own."""
         argv = [sys.executable, "-m", module]
         argv += ["--config", str(self.config)] if self.config else []
         argv += ["--profile", self.profile] if self.profile else []
-        for pair in (*self.overrides, "log.format=json"):
+        for pair in (*self.overrides, *more, "log.format=json"):
             argv += ["--set", pair]
         return tuple(argv)
 
@@ -123,13 +130,39 @@ def launch_specs(launch: Launch, names: Sequence[str], clock: Clock) -> list[Lau
     specs = []
     for name in names:
         if name == "orchestrator":
-            probe, address = http_probe(f"{web_url(settings)}/readyz"), web_url(settings)
-        else:
-            section: ServiceSettings = getattr(settings, name)
-            probe, address = grpc_probe(section.address(), settings, clock), section.address()
-        grace = settings.rpc.drain_s + _DRAIN_MARGIN_S
-        specs.append(LaunchSpec(name, launch.argv(f"services.{name}"), probe, grace, address))
+            specs += _orchestrators(launch)
+            continue
+        section: ServiceSettings = getattr(settings, name)
+        probe, address = grpc_probe(section.address(), settings, clock), section.address()
+        specs.append(LaunchSpec(name, launch.argv(f"services.{name}"), probe, _grace_s(settings), address))
     return specs
+
+
+def _orchestrators(launch: Launch) -> list[LaunchSpec]:
+    """The one process, or the workers with their front and the database they share (services/orchestrator/node.py)."""
+    settings, url, grace_s = launch.settings, web_url(launch.settings), _grace_s(launch.settings)
+    numbers = node.workers(settings)
+    if not numbers:
+        probe = http_probe(f"{url}/readyz")
+        return [LaunchSpec("orchestrator", launch.argv("services.orchestrator"), probe, grace_s, url, True)]
+    specs = []
+    if not settings.database.dsn:
+        server = EmbeddedPostgres(settings.data_dir, SystemClock())
+        probe = database_probe(server.dsn)
+        argv = launch.argv("services.orchestrator.database")
+        specs.append(LaunchSpec("database", argv, probe, grace_s, str(server.socket_dir)))
+    argv = launch.argv("services.orchestrator.front")
+    specs.append(LaunchSpec("front", argv, http_probe(f"{url}/healthz"), grace_s, url))
+    for worker in numbers:
+        path = node.socket_path(settings, worker)
+        argv = launch.argv("services.orchestrator", f"orchestrator.worker={worker}")
+        probe = http_probe("http://worker/readyz", path)
+        specs.append(LaunchSpec(node.worker_name(worker), argv, probe, grace_s, str(path), True))
+    return specs
+
+
+def _grace_s(settings: Settings) -> float:
+    return settings.rpc.drain_s + _DRAIN_MARGIN_S
 
 
 def grpc_probe(target: str, settings: Settings, clock: Clock) -> Probe:
@@ -150,13 +183,31 @@ def grpc_probe(target: str, settings: Settings, clock: Clock) -> Probe:
     return probe
 
 
-def http_probe(url: str) -> Probe:
-    """`/readyz` of the orchestrator: 200 is ready, any other answer says what is still missing."""
+def database_probe(dsn: str) -> Probe:
+    """Whether the server takes connections."""
+
+    async def probe() -> tuple[Health, str]:
+        try:
+            connection = await asyncpg.connect(dsn, timeout=PROBE_DEADLINE_S)
+        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+            return ("down", type(error).__name__)
+        connection.terminate()
+        return ("ready", "")
+
+    return probe
+
+
+def http_probe(url: str, path: Path | None = None) -> Probe:
+    """`/readyz` of an orchestrator (on the unix socket `path`): 200 is ready, another answer says what is missing."""
 
     async def probe() -> tuple[Health, str]:
         timeout = aiohttp.ClientTimeout(total=PROBE_DEADLINE_S)
+        connector = aiohttp.UnixConnector(path=str(path)) if path else None
         try:
-            async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
+            async with (
+                aiohttp.ClientSession(timeout=timeout, connector=connector) as session,
+                session.get(url) as answer,
+            ):
                 return ("ready", "") if answer.status == 200 else ("warming", _reason(await answer.text()))
         except (aiohttp.ClientError, TimeoutError) as error:
             return ("down", type(error).__name__)
@@ -186,6 +237,10 @@ def ports_needed(settings: Settings, names: Sequence[str]) -> list[PortNeed]:
             needs.append(PortNeed("web.port", settings.web.host, settings.web.port))
         else:
             needs.append(PortNeed(f"{name}.port", section.host, section.port))
+            for worker in node.workers(settings):
+                port = node.metrics_port(settings, worker)
+                key = f"orchestrator.metrics_port (+{port - section.metrics_port})"
+                needs.append(PortNeed(key, settings.metrics.host, port))
         if section.metrics_port:
             needs.append(PortNeed(f"{name}.metrics_port", settings.metrics.host, section.metrics_port))
         if name == "telephony":

@@ -22,7 +22,7 @@ from services.cli.stack import Health, LaunchSpec
 from services.common.clock import Clock, sleep_s
 from services.common.errors import DeadlineError, UnavailableError
 
-State = Literal["starting", "warming", "ready", "restarting", "stopping", "stopped"]
+State = Literal["starting", "warming", "ready", "restarting", "retiring", "stopping", "stopped"]
 _PROBE_EVERY_S = 0.4
 _PROBE_READY_EVERY_S = 2.0
 # Probes may be missed (a machine under load) before a ready service is shown as not ready.
@@ -59,6 +59,8 @@ class _Child:
     process: asyncio.subprocess.Process | None = None
     was_ready: bool = False
     deaths: int = 0
+    # It was asked to go and will be started again at once.
+    retiring: bool = False
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -116,19 +118,36 @@ class Supervisor:
             raise DeadlineError(f"Not ready after {deadline_s:.0f} s: {slow}.", remedy="See the logs, or wait longer.")
 
     async def stop(self) -> None:
-        """SIGTERM to the process started last (it owns the calls, they drain first), then to the others at once.
+        """SIGTERM to the processes that own calls (these drain first), then to the others at once.
 
         SIGKILL after each one's grace; nothing is left.
         """
         self._stopping.set()
-        *others, last = self._children
-        await self._stop_child(last)
-        await asyncio.gather(*(self._stop_child(child) for child in others))
+        for owns_calls in (True, False):
+            those = [child for child in self._children if child.spec.owns_calls is owns_calls]
+            await asyncio.gather(*(self._stop_child(child) for child in those))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for child in self._children:
             child.log.close()
+
+    async def restart_in_turn(self) -> None:
+        """Each process that owns calls is asked to retire (SIGUSR1), waited for as long as its calls last, started
+        again, and ready before the next one is asked: no call in progress is dropped, none is refused while
+        another worker takes it. One that is down meanwhile is left to its own restart.
+        """
+        for child in [child for child in self._children if child.spec.owns_calls]:
+            process = child.process
+            if self._stopping.is_set() or process is None or process.returncode is not None:
+                continue
+            child.retiring = True
+            self._show(child, "retiring", "no new calls; waiting for those in progress")
+            process.send_signal(signal.SIGUSR1)
+            await process.wait()
+            while child.retiring and not self._stopping.is_set():
+                await sleep_s(self._clock, _PROBE_EVERY_S)
+            await child.ready.wait()
 
     def kill(self) -> None:
         """At once, without drain (a second Ctrl-C)."""
@@ -147,6 +166,10 @@ class Supervisor:
             if self._stopping.is_set():
                 break
             code = child.process.returncode if child.process else None
+            if child.retiring:
+                child.retiring = False
+                child.view.restarts += 1
+                continue
             if not child.was_ready:
                 self._fail(child, code)
                 return
@@ -189,6 +212,11 @@ class Supervisor:
         missed = 0
         while True:
             health, detail = await child.spec.probe()
+            if child.retiring:
+                # Not ready, and meant to be.
+                child.ready.clear()
+                await sleep_s(self._clock, _PROBE_READY_EVERY_S)
+                continue
             missed = missed + 1 if health != "ready" else 0
             if health == "ready":
                 self._on_ready(child)

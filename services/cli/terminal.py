@@ -27,6 +27,7 @@ _STYLES = {
     "warming": "yellow",
     "starting": "cyan",
     "restarting": "red",
+    "retiring": "yellow",
     "stopping": "dim",
     "stopped": "dim",
 }

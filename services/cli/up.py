@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import typer
 
+from services.cli.rolling import RollingRestarts
 from services.cli.stack import (
     Launch,
     http_probe,
@@ -99,8 +100,10 @@ async def up(launch: Launch, only: Sequence[str], clock: Clock, interrupts: Inte
         else:
             for line in where_to_talk(stack):
                 view.console.print(line, markup=False, highlight=False)
+        assert stack.supervisor is not None  # it is ours
         try:
-            await asyncio.get_running_loop().create_future()
+            with RollingRestarts(launch, stack.supervisor).listening():
+                await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
             if not interrupts.seen:
                 raise

@@ -307,6 +307,12 @@ class OrchestratorSettings(Section):
     """The process that owns calls."""
 
     metrics_port: Port = 9050
+    # Processes that share the calls of this machine, each with an event loop of its own: about one per core that the
+    # models leave free. Worker K's metrics are on metrics_port + 10 + K.
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    # Which of them this process is; `trunkline up` says it. 0: the only one.
+    worker: Annotated[int, Field(ge=0, le=64)] = 0
+    # Of each worker.
     max_calls: Positive = 60
     # Most audio ever committed to the wire, so that a flush is immediate.
     committed_ms: Annotated[int, Field(ge=20, le=60)] = 60

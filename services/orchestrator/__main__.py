@@ -12,15 +12,17 @@ from services.common.metrics import start_metrics
 from services.common.process import parse_settings
 from services.common.tracing import configure_tracing
 from services.orchestrator.app import serve
+from services.orchestrator.node import metrics_port, worker_name
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run to the end. Exits with status 1 and a sentence when it cannot start."""
     try:
         settings = parse_settings("orchestrator", argv)
-        configure_logging(settings.log, "orchestrator")
+        worker = settings.orchestrator.worker
+        configure_logging(settings.log, worker_name(worker))
         configure_tracing(settings.tracing, "orchestrator")
-        start_metrics(settings.orchestrator.metrics_port, settings.metrics.host)
+        start_metrics(metrics_port(settings, worker), settings.metrics.host)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings, SystemClock()))
     except* TrunklineError as group:

@@ -3,6 +3,8 @@
 import asyncio
 import signal
 
+from aiohttp.web import Application
+
 from services.common.clock import Clock
 from services.common.errors import TrunklineError
 from services.common.log import get_logger
@@ -18,15 +20,16 @@ from services.orchestrator.clients.vad import VadClient
 from services.orchestrator.media.audio import warm as warm_audio
 from services.orchestrator.media.leg import Leg
 from services.orchestrator.media.telephony_leg import TelephonyLeg
-from services.orchestrator.media.telephony_line import TelephonyLine
+from services.orchestrator.media.telephony_line import Presence, TelephonyLine
 from services.orchestrator.media.ticker import Ticker
+from services.orchestrator.node import prepare_socket, socket_path, worker_name
 from services.orchestrator.phrases import Phrasebook
 from services.orchestrator.readiness import Readiness, spawn_all, watch_flag, watch_health, watch_probe
 from services.orchestrator.store import Store, open_store
 from services.orchestrator.stored_calls import StoredCalls
 from services.orchestrator.web.app import create_app
 from services.orchestrator.web.auth import load_operator_token
-from services.orchestrator.web.server import start_web
+from services.orchestrator.web.server import RunningWeb, start_web, start_web_on
 
 log = get_logger(__name__)
 
@@ -59,15 +62,22 @@ class Orchestrator:
             phrases=Phrasebook(self._tts, settings.agent, clock),
             ticker=Ticker(clock),
         )
-        self._line = TelephonyLine(self._channels["telephony"], clock, self._on_incoming)
+        self._name = worker_name(orchestrator.worker)
+        self._line = TelephonyLine(self._channels["telephony"], clock, self._on_incoming, self._presence)
         self._calls: StoredCalls | None = None
         self._services.ticker.add(self._line, self._line.flush)
-        self.registry = CallRegistry(clock, orchestrator.max_calls, self._new_call)
+        self.registry = CallRegistry(clock, orchestrator.max_calls, self._new_call, orchestrator.worker)
         self._readiness = Readiness(self.registry, PARTS)
         self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
 
     def stop(self) -> None:
-        """Drain and return from `run`."""
+        """Drain and return from `run`: calls in progress have `rpc.drain_s`."""
+        self._stopping.set()
+        self._hurry.set()
+
+    def retire(self) -> None:
+        """Drain and return from `run` when the last call has ended by itself; `stop` shortens that."""
         self._stopping.set()
 
     async def run(self) -> None:
@@ -76,7 +86,7 @@ class Orchestrator:
         warm_audio()
         token = load_operator_token(settings.data_dir)
         about = About(settings, self._channels)
-        web = await start_web(create_app(self.registry, settings, about, clock, token), settings.web)
+        web = await self._start_web(create_app(self.registry, settings, about, clock, token))
         log.info("web ready", address=web.url)
         store: Store | None = None
         try:
@@ -90,8 +100,8 @@ class Orchestrator:
                         watch_probe("database", lambda: calls.get_call(""), self._readiness, clock)
                     )
                     await self._stopping.wait()
-                    log.info("orchestrator draining", calls=len(self.registry.live()))
-                    await self.registry.drain(settings.rpc.drain_s)
+                    log.info("orchestrator draining", calls=len(self.registry.live()), at_once=self._hurry.is_set())
+                    await self._drain()
                     await self._calls.drain()
                     watching.cancel()
                 background.cancel()
@@ -102,6 +112,27 @@ class Orchestrator:
             for channel in self._channels.values():
                 await channel.close()
         log.info("orchestrator stopped")
+
+    async def _start_web(self, app: Application) -> RunningWeb:
+        worker = self._settings.orchestrator.worker
+        if not worker:
+            return await start_web(app, self._settings.web)
+        path = socket_path(self._settings, worker)
+        prepare_socket(path)
+        return await start_web_on(app, path)
+
+    async def _drain(self) -> None:
+        """No new calls from now on; those in progress end by themselves, or by the deadline of a stop."""
+        self.registry.refuse_all()
+        hurry = asyncio.ensure_future(self._hurry.wait())
+        empty = asyncio.ensure_future(self.registry.empty())
+        await asyncio.wait({hurry, empty}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (hurry, empty):
+            task.cancel()
+        await self.registry.drain(self._settings.rpc.drain_s)
+
+    def _presence(self) -> Presence:
+        return Presence(self._name, self.registry.capacity, self.registry.refusing)
 
     async def _open_store(self) -> Store | None:
         """The database, unless we are stopped while it starts."""
@@ -149,9 +180,10 @@ class Orchestrator:
 
 
 async def serve(settings: Settings, clock: Clock) -> None:
-    """The life of the process: until SIGTERM or SIGINT, then drain."""
+    """The life of the process: until SIGTERM or SIGINT, then drain; SIGUSR1: drain for as long as the calls last."""
     orchestrator = Orchestrator(settings, clock)
     loop = asyncio.get_running_loop()
     for sig in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sig, orchestrator.stop)
+    loop.add_signal_handler(signal.SIGUSR1, orchestrator.retire)
     await orchestrator.run()

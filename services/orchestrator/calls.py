@@ -63,8 +63,9 @@ CallFactory = Callable[[CallHandle, Leg], RunningCall]
 class CallRegistry:
     """Starts calls and finds them again. Lives on one event loop; `start` is synchronous and never waits."""
 
-    def __init__(self, clock: Clock, max_calls: int, create: CallFactory) -> None:
+    def __init__(self, clock: Clock, max_calls: int, create: CallFactory, worker: int = 0) -> None:
         self._clock = clock
+        self._worker = worker
         self._max_calls = max_calls
         self._create = create
         self._live: dict[str, CallHandle] = {}
@@ -83,6 +84,18 @@ class CallRegistry:
         """Why new calls are refused; empty when they are admitted."""
         return "draining" if self._draining else self._not_ready
 
+    @property
+    def capacity(self) -> int:
+        """Most calls at once."""
+        return self._max_calls
+
+    @property
+    def refusing(self) -> str:
+        """In one word, for whoever hands out calls: why a new one would be refused now; empty when it would not."""
+        if self._draining:
+            return "draining"
+        return "not_ready" if self._not_ready else ""
+
     def start(self, leg: Leg) -> CallHandle:
         """Admit a call and run it in a task of its own.
 
@@ -93,7 +106,7 @@ class CallRegistry:
             raise UnavailableError(f"New calls are refused: {self.not_ready}.", remedy="See /readyz.")
         if len(self._live) >= self._max_calls:
             raise OverloadedError("The orchestrator", retry_after_s=RETRY_AFTER_S)
-        handle = CallHandle(new_call_id(self._clock), leg.info, self._clock.wall(), self._clock.now_ns())
+        handle = CallHandle(new_call_id(self._clock, self._worker), leg.info, self._clock.wall(), self._clock.now_ns())
         handle.events.watch(lambda event: self._on_event(handle.call_id, event))
         call = self._create(handle, leg)
         handle._call = call
@@ -127,6 +140,15 @@ class CallRegistry:
         """The call's log from the start, then live; None for an unknown call."""
         handle = self.get(call_id)
         return handle.events.subscribe() if handle else None
+
+    def refuse_all(self) -> None:
+        """The drain begins: no new calls."""
+        self._draining = True
+
+    async def empty(self) -> None:
+        """Returns when no call is in progress."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
 
     async def drain(self, grace_s: float) -> None:
         """Refuse new calls, let calls in progress end for `grace_s`, then hang up and wait for the end of all."""
@@ -168,10 +190,10 @@ class CallRegistry:
             self.stages.add(call_id, event)
 
 
-def new_call_id(clock: Clock) -> str:
+def new_call_id(clock: Clock, worker: int = 0) -> str:
     """RFC 9562 UUID version 7 as 32 hex digits: sorts by time of arrival."""
     unix_ms = int(clock.wall().timestamp() * 1000)
-    value = (unix_ms & (1 << 48) - 1) << 80 | 0x7 << 76 | secrets.randbits(12) << 64
+    value = (unix_ms & (1 << 48) - 1) << 80 | 0x7 << 76 | (worker or secrets.randbits(12)) << 64
     value |= 0b10 << 62 | secrets.randbits(62)
     return f"{value:032x}"
 

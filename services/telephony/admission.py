@@ -12,7 +12,8 @@ from typing import Final, Literal
 
 ENGINE_REJECT_STATUS: Final = 486
 
-Refusal = Literal["cap", "rate", "no_client", "draining"]
+# The last three come from the clients: all that are attached say so.
+Refusal = Literal["cap", "rate", "no_client", "draining", "not_ready", "overload", "client"]
 
 
 class TokenBucket:

@@ -16,6 +16,7 @@ from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.pb.trunkline.telephony.v1 import telephony_pb2_grpc as pb_grpc
 
 _MAX_OUT = 4096
+_ATTACH_S = 5.0
 _MAX_EVENTS = 4096
 _END = pb.MediaRequest()
 
@@ -24,19 +25,27 @@ class WorkerClient:
     """An open Media stream. Use as an async context manager; `on_response` runs on the event loop, per message."""
 
     def __init__(
-        self, channel: grpc.aio.Channel, on_response: Callable[[pb.MediaResponse], None] | None = None
+        self,
+        channel: grpc.aio.Channel,
+        on_response: Callable[[pb.MediaResponse], None] | None = None,
+        attach: pb.Attach | None = None,
     ) -> None:
         self._stub = pb_grpc.TelephonyServiceStub(channel)
         self._on_response = on_response
+        self._attach = attach or pb.Attach()
         self._out: asyncio.Queue[pb.MediaRequest] = asyncio.Queue(_MAX_OUT)
         self._changed = asyncio.Condition()
         self._reader: asyncio.Task[None] | None = None
+        self._attached = asyncio.Event()
         self._dials = 0
         # Oldest first; bounded, so that a long run does not grow it.
         self.events: list[pb.LegEvent] = []
 
     async def __aenter__(self) -> Self:
         self._reader = asyncio.create_task(self._read())
+        attached = asyncio.create_task(self._attached.wait())
+        await asyncio.wait({self._reader, attached}, timeout=_ATTACH_S, return_when=asyncio.FIRST_COMPLETED)
+        attached.cancel()
         return self
 
     async def __aexit__(
@@ -117,12 +126,14 @@ class WorkerClient:
         return self._reader is None or self._reader.done()
 
     async def _requests(self) -> AsyncIterator[pb.MediaRequest]:
+        yield pb.MediaRequest(attach=self._attach)
         while (request := await self._out.get()) is not _END:
             yield request
 
     async def _read(self) -> None:
         try:
             async for response in self._stub.Media(self._requests()):
+                self._attached.set()
                 if self._on_response is not None:
                     self._on_response(response)
                 if response.events:

@@ -17,7 +17,7 @@ _FRAME_MS: Final = 20
 
 
 class ClientExistsError(TrunklineError):
-    """The worker already has its one client."""
+    """The worker already has a client of this name."""
 
     status = grpc.StatusCode.ALREADY_EXISTS
 

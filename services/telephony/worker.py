@@ -1,4 +1,4 @@
-"""The worker: the engine's events and the client's commands meet here, and every poll moves the audio of all legs.
+"""The worker: the engine's events and the clients' commands meet here, and every poll moves the audio of all legs.
 
 All of it runs on one event loop. Engine actions are awaited in tasks of their own, one bounded set; everything
 else is synchronous.
@@ -17,12 +17,13 @@ from services.telephony import engine as e
 from services.telephony import metrics
 from services.telephony.actions import Actions
 from services.telephony.admission import ENGINE_REJECT_STATUS, Admission, TokenBucket
+from services.telephony.clients import Client, Clients
 from services.telephony.dial import MAX_HEADERS, dial_problem
 from services.telephony.leg_media import FRAME_MS
 from services.telephony.leg_types import Output, State, Timeouts
 from services.telephony.legs import Leg
 from services.telephony.media_loop import MediaLoop
-from services.telephony.outbox import ClientExistsError, Outbox, OutboxFullError
+from services.telephony.outbox import OutboxFullError
 
 log = get_logger(__name__)
 
@@ -30,7 +31,7 @@ _TIMER_NS: Final = 100_000_000
 
 
 class Worker:
-    """Owns the legs of one process. `attach` gives the one client its outbox."""
+    """Owns the legs of one process. `attach` makes a client (an orchestrator worker) known and gives it its outbox."""
 
     def __init__(self, settings: TelephonySettings, engine: e.Engine, clock: Clock) -> None:
         self._settings = settings
@@ -43,16 +44,15 @@ class Worker:
         self._admission = Admission(settings.max_calls, bucket)
         self._actions = Actions(engine, clock, bucket, self)
         self._legs: dict[int, Leg] = {}
-        self._media = MediaLoop(
-            self._event, self._formatted, note_sends=settings.tx_times, committed_ms=settings.committed_ms
-        )
+        self._clients = Clients()
+        # Offered and not yet answered: what another client is told when the first one dies.
+        self._ringing: dict[int, pb.Incoming] = {}
         self._leg_of: dict[int, int] = {}
         self._handles: dict[int, int] = {}
         self._next_leg = 1
-        self._dialing = 0
-        self._outbox: Outbox | None = None
-        self._pending = pb.MediaResponse()
-        self._detached_ns: int | None = None
+        # Dials under way by our own number: the client, and the number it chose.
+        self._dials: dict[int, tuple[Client, int]] = {}
+        self._next_dial = 1
         self._start_ns = clock.now_ns()
         self._timer_ns = 0
         self._loop_task: asyncio.Task[None] | None = None
@@ -83,77 +83,91 @@ class Worker:
     @property
     def active_legs(self) -> int:
         """Legs that have not ended, dials under way included."""
-        return len(self._legs) + self._dialing
+        return len(self._legs) + len(self._dials)
 
-    def attach(self) -> Outbox:
-        """Become the client. Raises ClientExistsError while there is one."""
-        if self._outbox is not None:
-            raise ClientExistsError(
-                "The worker already has a client.", remedy="One orchestrator process per telephony worker."
-            )
-        self._outbox = Outbox()
+    @property
+    def attached_clients(self) -> int:
+        """Clients with an open stream."""
+        return self._clients.attached
+
+    def attach(self, attach: pb.Attach) -> Client:
+        """A client's stream opens. Raises ClientExistsError while one of its name is attached."""
+        client = self._clients.attach(attach, self._media_loop())
         self._admission.client_present = True
-        self._detached_ns = None
-        log.info("client attached", legs=len(self._legs))
-        return self._outbox
+        log.info("client attached", client=client.name, legs=len(client.legs), clients=self._clients.attached)
+        return client
 
-    def detach(self) -> None:
-        """The client is gone: its legs live on for the grace time, new calls are refused."""
-        self._outbox = None
-        self._admission.client_present = False
-        self._detached_ns = self._clock.now_ns()
-        log.info("client gone", legs=len(self._legs))
+    def detach(self, client: Client) -> None:
+        """A client is gone: what rings is offered to another, its other legs live on for the grace time."""
+        self._clients.detach(client, self._clock.now_ns())
+        self._admission.client_present = self._clients.attached > 0
+        log.info("client gone", client=client.name, legs=len(client.legs), clients=self._clients.attached)
+        for leg_id in sorted(client.legs & self._ringing.keys()):
+            if self._legs[leg_id].state is State.RINGING:
+                self._offer_again(leg_id)
 
-    # ---- the client's side ----
+    # ---- the clients' side ----
 
-    def request(self, request: pb.MediaRequest) -> None:
-        """Audio first, then commands, in the order given."""
+    def request(self, client: Client, request: pb.MediaRequest) -> None:
+        """What the client says of itself, then audio, then commands, in the order given."""
+        if request.HasField("attach"):
+            self._clients.update(client, request.attach)
         for frame in request.frames:
-            if problem := self._media.play(frame.leg_id, frame.pcm):
-                self._fail(frame.leg_id, "play", problem)
+            if problem := client.media.play(frame.leg_id, frame.pcm):
+                self._fail(client, frame.leg_id, "play", problem)
         for command in request.commands:
-            self._command(command)
+            self._command(client, command)
 
-    def _command(self, command: pb.Command) -> None:
-        if command.WhichOneof("command") == "dial":
-            self._dial(command.dial)
+    def _command(self, client: Client, command: pb.Command) -> None:
+        kind = command.WhichOneof("command")
+        if kind == "dial":
+            self._dial(client, command.dial)
             return
-        leg = self._legs.get(command.leg_id)
+        leg = self._legs.get(command.leg_id) if command.leg_id in client.legs else None
         if leg is None:
-            self._fail(command.leg_id, command.WhichOneof("command") or "none", "no such leg")
+            self._fail(client, command.leg_id, kind or "none", "no such leg")
+            return
+        if kind == "transfer" and command.transfer.consult_leg_id not in {0, *client.legs}:
+            self._fail(client, command.leg_id, kind, "consult_leg_id: expected another leg of this client")
             return
         self._apply(leg, leg.command(command, self._clock.now_ns()))
 
-    def _dial(self, dial: pb.Dial) -> None:
+    def _dial(self, client: Client, dial: pb.Dial) -> None:
         problem = dial_problem(dial)
         if not problem and (refusal := self._admission.refusal(self.active_legs)):
             metrics.REFUSED.labels(reason=refusal).inc()
             problem = f"the worker takes no more calls ({refusal})"
         if problem:
-            self._dial_failed(dial.dial_id, problem)
+            self._dial_failed(client, dial.dial_id, problem)
             return
-        self._dialing += 1
+        number, self._next_dial = self._next_dial, self._next_dial + 1
+        self._dials[number] = (client, dial.dial_id)
         headers = {name: Personal(value, "header") for name, value in dial.headers.items()}
-        if not self._actions.dial(dial.dial_id, Personal(dial.target_uri.strip(), "uri"), headers):
-            self._dialing -= 1
-            self._dial_failed(dial.dial_id, "the worker is busy")
+        if not self._actions.dial(number, Personal(dial.target_uri.strip(), "uri"), headers):
+            self.dial_failed(number, "the worker is busy")
 
     # ---- called by Actions ----
 
     def dialed(self, dial_id: int, handle: int) -> None:
         """The INVITE is out: the new leg exists."""
-        self._dialing -= 1
-        leg = self._new_leg(handle, State.DIALING)
-        self._event(pb.LegEvent(leg_id=leg.leg_id, dialed=pb.Dialed(dial_id=dial_id)))
+        client, chosen = self._dials.pop(dial_id)
+        leg = self._new_leg(handle, State.DIALING, client)
+        self._event(pb.LegEvent(leg_id=leg.leg_id, dialed=pb.Dialed(dial_id=chosen)))
+        if client.outbox is None:
+            self._apply(leg, leg.refused(pb.Ended.CAUSE_FAILED, 0, "the application is gone"))
 
     def dial_failed(self, dial_id: int, message: str) -> None:
         """No INVITE went out."""
-        self._dialing -= 1
-        self._dial_failed(dial_id, message)
+        client, chosen = self._dials.pop(dial_id)
+        self._dial_failed(client, chosen, message)
 
-    def transferring_to(self, handle: int) -> None:
+    def transferring_to(self, leg_id: int, handle: int) -> None:
         """A REFER of the far end was accepted: the call it asked for is a leg of its own (dial_id 0)."""
-        leg = self._new_leg(handle, State.DIALING)
+        client = self._clients.owner(leg_id)
+        if client is None:
+            self._actions.reject_unseen(handle)
+            return
+        leg = self._new_leg(handle, State.DIALING, client)
         self._event(pb.LegEvent(leg_id=leg.leg_id, dialed=pb.Dialed()))
 
     def action_failed(self, leg_id: int, command: str, message: str) -> None:
@@ -174,7 +188,8 @@ class Worker:
 
     def clear(self, leg_id: int) -> None:
         """The one action that needs no command to the stack, only its ring."""
-        self._media.clear(leg_id, self._clock.now_ns())
+        if (client := self._clients.owner(leg_id)) is not None:
+            client.media.clear(leg_id, self._clock.now_ns())
 
     # ---- the engine's side ----
 
@@ -196,13 +211,14 @@ class Worker:
             self._forget(leg, event.handle)
 
     def _incoming(self, call: e.IncomingCall) -> None:
-        if refusal := self._admission.refusal(self.active_legs):
-            metrics.REFUSED.labels(reason=refusal).inc()
-            log.info("call refused", reason=refusal, sip_status=ENGINE_REJECT_STATUS)
+        client = self._admission.refusal(self.active_legs) or self._clients.choose()
+        if not isinstance(client, Client):
+            metrics.REFUSED.labels(reason=client).inc()
+            log.info("call refused", reason=client, sip_status=ENGINE_REJECT_STATUS)
             self._actions.reject_unseen(call.handle)
             return
-        leg = self._new_leg(call.handle, State.RINGING)
-        log.info("call incoming", leg=leg.leg_id, caller=call.from_uri)
+        leg = self._new_leg(call.handle, State.RINGING, client)
+        log.info("call incoming", leg=leg.leg_id, caller=call.from_uri, client=client.name)
         headers = {name: value.reveal() for name, value in list(call.headers.items())[:MAX_HEADERS]}
         incoming = pb.Incoming(
             from_uri=call.from_uri.reveal(),
@@ -210,7 +226,20 @@ class Worker:
             sip_call_id=call.sip_call_id,
             headers=headers,
         )
+        self._ringing[leg.leg_id] = incoming
         self._event(pb.LegEvent(leg_id=leg.leg_id, incoming=incoming))
+
+    def _offer_again(self, leg_id: int) -> None:
+        """Its client died before it answered: the caller still hears ringing and need not know."""
+        client = self._clients.choose()
+        before = self._clients.owner(leg_id)
+        if not isinstance(client, Client) or before is None:
+            return
+        before.media.remove(leg_id)
+        self._clients.own(leg_id, client)
+        client.media.add(self._legs[leg_id], self._engine.audio(self._handles[leg_id]))
+        log.info("call offered again", leg=leg_id, client=client.name)
+        self._event(pb.LegEvent(leg_id=leg_id, incoming=self._ringing[leg_id]))
 
     # ---- audio ----
 
@@ -230,31 +259,40 @@ class Worker:
         if now_ns >= self._timer_ns:
             self._timer_ns = now_ns + _TIMER_NS
             self._timers(now_ns)
-        self._media.poll(now_ns, self._pending if self._outbox is not None else None)
-        response = self._pending
-        if self._outbox is None or not (response.frames or response.events):
+        for client in self._clients:
+            self._poll(client, now_ns)
+
+    def _poll(self, client: Client, now_ns: int) -> None:
+        outbox, response = client.outbox, client.pending
+        client.media.poll(now_ns, response if outbox is not None else None)
+        if outbox is None or not (response.frames or response.events):
             return
-        self._pending = pb.MediaResponse()
+        client.pending = pb.MediaResponse()
         response.tick = (now_ns - self._start_ns) // (FRAME_MS * 1_000_000)
         response.monotonic_ns = now_ns
         try:
-            self._outbox.put(response)
+            outbox.put(response)
         except OutboxFullError:
-            log.error("client does not read, its stream is closed")
-            self._outbox.fail()
+            log.error("client does not read, its stream is closed", client=client.name)
+            outbox.fail()
 
     def _formatted(self, leg: Leg, fmt: e.AudioFormat) -> None:
         self._apply(leg, leg.on_format(fmt, self._clock.now_ns()))
 
     # ---- inner parts ----
 
-    def _new_leg(self, handle: int, state: State) -> Leg:
+    def _media_loop(self) -> MediaLoop:
+        settings = self._settings
+        return MediaLoop(self._event, self._formatted, note_sends=settings.tx_times, committed_ms=settings.committed_ms)
+
+    def _new_leg(self, handle: int, state: State, client: Client) -> Leg:
         leg = Leg(self._next_leg, state, self._clock.now_ns(), self._timeouts)
         self._next_leg += 1
         self._legs[leg.leg_id] = leg
         self._leg_of[handle] = leg.leg_id
         self._handles[leg.leg_id] = handle
-        self._media.add(leg, self._engine.audio(handle))
+        self._clients.own(leg.leg_id, client)
+        client.media.add(leg, self._engine.audio(handle))
         metrics.ACTIVE_LEGS.set(len(self._legs))
         return leg
 
@@ -262,7 +300,10 @@ class Worker:
         self._legs.pop(leg.leg_id, None)
         self._leg_of.pop(handle, None)
         self._handles.pop(leg.leg_id, None)
-        self._media.remove(leg.leg_id)
+        self._ringing.pop(leg.leg_id, None)
+        if (client := self._clients.owner(leg.leg_id)) is not None:
+            client.media.remove(leg.leg_id)
+        self._clients.disown(leg.leg_id)
         metrics.ACTIVE_LEGS.set(len(self._legs))
 
     def _apply(self, leg: Leg, outputs: list[Output]) -> None:
@@ -277,27 +318,33 @@ class Worker:
                 self._actions.do(leg.leg_id, output)
 
     def _timers(self, now_ns: int) -> None:
-        if self._detached_ns is not None and now_ns - self._detached_ns >= self._settings.client_grace_s * 1e9:
-            self._detached_ns = None
-            self._pending = pb.MediaResponse()
-            for leg in list(self._legs.values()):
-                self._apply(leg, leg.refused(pb.Ended.CAUSE_FAILED, 0, "the application is gone"))
+        grace_ns = self._settings.client_grace_s * 1e9
+        for client in self._clients:
+            if client.detached_ns is not None and now_ns - client.detached_ns >= grace_ns:
+                self._clients.forget(client)
+                for leg_id in sorted(client.legs):
+                    leg = self._legs[leg_id]
+                    self._apply(leg, leg.refused(pb.Ended.CAUSE_FAILED, 0, "the application is gone"))
         for leg in list(self._legs.values()):
             self._apply(leg, leg.on_time(now_ns))
 
     def _event(self, event: pb.LegEvent) -> None:
-        if self._outbox is None and self._detached_ns is None:
+        if (client := self._clients.owner(event.leg_id)) is not None:
+            self._tell(client, event)
+
+    def _tell(self, client: Client, event: pb.LegEvent) -> None:
+        if client.outbox is None and client.detached_ns is None:
             return
         event.monotonic_ns = self._clock.now_ns()
-        self._pending.events.append(event)
+        client.pending.events.append(event)
 
-    def _fail(self, leg_id: int, command: str, message: str) -> None:
+    def _fail(self, client: Client, leg_id: int, command: str, message: str) -> None:
         failed = pb.CommandFailed(command=command, message=message)
-        self._event(pb.LegEvent(leg_id=leg_id, command_failed=failed))
+        self._tell(client, pb.LegEvent(leg_id=leg_id, command_failed=failed))
 
-    def _dial_failed(self, dial_id: int, message: str) -> None:
+    def _dial_failed(self, client: Client, dial_id: int, message: str) -> None:
         failed = pb.CommandFailed(command="dial", message=message, dial_id=dial_id)
-        self._event(pb.LegEvent(command_failed=failed))
+        self._tell(client, pb.LegEvent(command_failed=failed))
 
     def _loop_ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

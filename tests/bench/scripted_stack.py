@@ -59,6 +59,10 @@ class Stack:
         for supervisor in started:
             await supervisor.until_ready(READY_S)
 
+    def supervisor(self, name: str) -> Supervisor:
+        """Of one service (all workers of the orchestrator)."""
+        return self._running[name]
+
     async def restart(self, name: str, *pairs: str) -> None:
         """The same service with more settings."""
         await self._running[name].stop()

@@ -70,6 +70,7 @@ async def answering_worker(tmp_path: Path, *pairs: str) -> AsyncIterator[str]:
 
 async def _answer(channel) -> None:
     stream = pb_grpc.TelephonyServiceStub(channel).Media()
+    await stream.write(pb.MediaRequest(attach=pb.Attach(name="answering")))
     agents: dict[int, Agent] = {}
     async for message in stream:
         out = pb.MediaRequest()

@@ -16,7 +16,7 @@ from services.common.rpc_server import GrpcService, RunningServer, serve
 from services.common.settings import RpcSettings
 from services.orchestrator.media.leg import LegFormat, Playout
 from services.orchestrator.media.telephony_leg import TelephonyLeg
-from services.orchestrator.media.telephony_line import TelephonyLine
+from services.orchestrator.media.telephony_line import Presence, TelephonyLine
 from services.pb.trunkline.common.v1 import common_pb2
 from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.pb.trunkline.telephony.v1 import telephony_pb2_grpc as rpc
@@ -95,6 +95,7 @@ class Rig:
         self.worker = FakeWorker()
         self.legs: list[TelephonyLeg] = []
         self.port = 0
+        self.presence = Presence("w1", 9)
         self.server: RunningServer
         self.line: TelephonyLine
 
@@ -127,7 +128,7 @@ async def rig() -> AsyncIterator[Rig]:
     rig = Rig()
     await rig.start_worker()
     channel = open_channel(f"127.0.0.1:{rig.port}", RpcSettings())
-    rig.line = TelephonyLine(channel, CLOCK, rig.legs.append)
+    rig.line = TelephonyLine(channel, CLOCK, rig.legs.append, lambda: rig.presence)
     task = asyncio.create_task(rig.line.run())
     await rig.until(lambda: rig.worker.clients == 1)
     yield rig
@@ -197,6 +198,18 @@ async def test_a_lost_worker_ends_its_calls_and_new_ones_work_when_it_is_back(ri
     leg, _ = await rig.ring(8)
     leg.answer()
     await rig.until(lambda: (8, "answer") in rig.worker.commands())
+
+
+async def test_it_says_who_it_is_first_and_again_when_that_changes(rig: Rig) -> None:
+    def said() -> list[str]:
+        return [request.attach.refusing for request in rig.worker.heard if request.HasField("attach")]
+
+    await rig.until(lambda: rig.worker.heard)
+    assert rig.worker.heard[0].attach == pb.Attach(name="w1", capacity=9)
+    rig.line.flush()
+    rig.presence = Presence("w1", 9, "draining")
+    rig.line.flush()
+    await rig.until(lambda: said() == ["", "draining"])
 
 
 async def test_legs_of_an_earlier_stream_are_hung_up(rig: Rig) -> None:

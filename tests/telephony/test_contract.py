@@ -1,6 +1,7 @@
 """The contract over real gRPC, with a second worker process as the caller: what the orchestrator builds on."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import grpc.aio
@@ -261,6 +262,44 @@ async def test_a_second_client_is_refused_and_the_first_goes_on(pair):
         assert caught.value.code() is grpc.StatusCode.ALREADY_EXISTS
     leg, answered, _ = await connect(caller, callee)
     await hang_up(caller, leg, callee, answered)
+
+
+async def test_calls_are_shared_among_clients_and_one_that_dies_takes_only_its_own(pair):
+    """What two orchestrator workers rely on: real streams, real calls, one stream torn down without a goodbye."""
+    caller, _ = pair
+    async with worker_process(["telephony.client_grace_s=0.5"]) as worker, contextlib.AsyncExitStack() as stack:
+        sides = []
+        for name in ("one", "two"):
+            channel = await stack.enter_async_context(open_channel(worker.address, RpcSettings()))
+            it = Side(worker, WorkerClient(channel))
+            it.client = WorkerClient(channel, it.on_response, pb.Attach(name=name, capacity=4))
+            await stack.enter_async_context(it.client)
+            sides.append((it, channel))
+        (one, channel), (two, _) = sides
+        uri = (await two.client.describe()).details["sip_uri"]
+        async with asyncio.timeout(5):
+            while (await two.client.describe()).details["clients"] != "2":
+                pass
+        legs = [await caller.client.dial(uri)]
+        first, _ = await one.answer()
+        legs.append(await caller.client.dial(uri))
+        second, established = await two.answer()
+        for leg in legs:
+            await caller.client.event(leg, "established")
+        ringing = await caller.client.dial(uri)
+        await one.client.event(0, "incoming")
+        await channel.close()
+        # It rings on, and the other client is asked.
+        third, _ = await two.answer()
+        await caller.client.event(ringing, "established")
+        assert (await caller.client.event(legs[0], "ended")).ended.cause == pb.Ended.CAUSE_REMOTE_BYE
+        rate = established.established.tx_sample_rate_hz
+        await two.play(second, tone(700, 0.6, rate), rate)
+        await caller.until(lambda: len(loud(caller.heard[legs[1]])) > 20)
+        assert len({first, second, third}) == 3
+        for leg, theirs in ((legs[1], second), (ringing, third)):
+            caller.client.command(leg, hangup=pb.Hangup())
+            await two.client.event(theirs, "ended")
 
 
 async def test_no_uri_and_no_number_is_in_the_log(pair):

@@ -33,7 +33,9 @@ class Lab:
         self.attach()
 
     def attach(self) -> None:
-        self.outbox = self.worker.attach()
+        self.client = self.worker.attach(pb.Attach())
+        assert self.client.outbox is not None
+        self.outbox = self.client.outbox
 
     async def run(self, ms: float) -> None:
         """Let time pass and collect what the client gets."""
@@ -58,10 +60,10 @@ class Lab:
         return leg
 
     def command(self, leg: int, **command: object) -> None:
-        self.worker.request(pb.MediaRequest(commands=[pb.Command(leg_id=leg, **command)]))  # type: ignore[arg-type]
+        self.worker.request(self.client, pb.MediaRequest(commands=[pb.Command(leg_id=leg, **command)]))  # type: ignore[arg-type]
 
     def play(self, leg: int, pcm: bytes) -> None:
-        self.worker.request(pb.MediaRequest(frames=[pb.PlayFrame(leg_id=leg, pcm=pcm)]))
+        self.worker.request(self.client, pb.MediaRequest(frames=[pb.PlayFrame(leg_id=leg, pcm=pcm)]))
 
     def kinds(self) -> list[str]:
         return [str(event.WhichOneof("event")) for event in self.events]
@@ -243,12 +245,12 @@ async def test_ringing_that_nobody_answers_ends(lab: Lab):
 
 async def test_a_second_client_is_refused(lab: Lab):
     with pytest.raises(ClientExistsError):
-        lab.worker.attach()
+        lab.worker.attach(pb.Attach())
 
 
 async def test_without_a_client_calls_are_refused_and_after_the_grace_time_legs_end(lab: Lab):
     await lab.call()
-    lab.worker.detach()
+    lab.worker.detach(lab.client)
     lab.engine.incoming(2)
     await lab.clock.advance_ms(4900)
     assert lab.engine.asked[-1] == ("reject", 2)
@@ -258,7 +260,7 @@ async def test_without_a_client_calls_are_refused_and_after_the_grace_time_legs_
 
 async def test_a_client_that_comes_back_in_time_finds_its_calls_and_their_events(lab: Lab):
     leg = await lab.call()
-    lab.worker.detach()
+    lab.worker.detach(lab.client)
     await lab.clock.advance_ms(1000)
     lab.engine.emit(e.DigitReceived(1, Personal("5"), 100))
     lab.attach()
@@ -311,7 +313,7 @@ async def test_an_attended_transfer_needs_another_leg_of_this_worker(lab: Lab):
 async def test_commands_to_unknown_legs_fail_and_harm_nobody(lab: Lab):
     await lab.call()
     lab.command(77, hangup=pb.Hangup())
-    lab.worker.request(pb.MediaRequest(commands=[pb.Command(leg_id=1)]))
+    lab.worker.request(lab.client, pb.MediaRequest(commands=[pb.Command(leg_id=1)]))
     lab.play(77, FRAME)
     await lab.run(10)
     assert lab.kinds()[-3:] == ["command_failed"] * 3

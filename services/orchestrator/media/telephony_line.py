@@ -1,5 +1,7 @@
-"""The line to the telephony worker: ONE Media stream carries the frames, commands and events of all its calls.
+"""The line to the telephony worker: ONE Media stream carries the frames, commands and events of all our calls.
 
+It begins with who we are and whether we take new calls (`Presence`), which is said again whenever it changes: the
+worker offers each call to the least loaded of the orchestrator workers that take calls.
 What goes out within one turn of the event loop leaves in one message. A stream that breaks ends its calls (the
 worker ends their legs after its own grace time) and is opened again with backoff.
 """
@@ -7,6 +9,7 @@ worker ends their legs after its own grace time) and is opened again with backof
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import grpc.aio
 
@@ -32,13 +35,31 @@ SAME_CLOCK_NS = 1_000_000_000
 GATHER_NS = 9_000_000
 
 
-class TelephonyLine:
-    """The stream. `run` keeps it open until cancelled; `on_incoming` gets every ringing leg."""
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Who we are to the telephony worker. `capacity` in calls, 0: unbounded; `refusing`: why no new calls, "" takes."""
 
-    def __init__(self, channel: grpc.aio.Channel, clock: Clock, on_incoming: Callable[[TelephonyLeg], None]) -> None:
+    name: str = ""
+    capacity: int = 0
+    refusing: str = ""
+
+
+class TelephonyLine:
+    """The stream. `run` keeps it open until cancelled; `on_incoming` gets every ringing leg; `presence` is asked at
+    every tick and must be cheap."""
+
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        clock: Clock,
+        on_incoming: Callable[[TelephonyLeg], None],
+        presence: Callable[[], Presence] = Presence,
+    ) -> None:
         self._stub = rpc.TelephonyServiceStub(channel)
         self._clock = clock
         self._on_incoming = on_incoming
+        self._presence = presence
+        self._said: Presence | None = None
         self._legs: dict[int, TelephonyLeg] = {}
         self._unknown: set[int] = set()
         self._frames: list[pb.PlayFrame] = []
@@ -58,7 +79,7 @@ class TelephonyLine:
 
     def flush(self, _now_ns: int = 0) -> None:
         """The ticker: nothing waits longer than a tick."""
-        if self._frames:
+        if self._frames or self._presence() != self._said:
             self._wake.set()
 
     def drop_frames(self, leg_id: int) -> None:
@@ -114,7 +135,8 @@ class TelephonyLine:
 
     def _attached(self) -> None:
         self.up = True
-        # An empty message opens the stream on the worker's side.
+        self._said = None
+        # The first message attaches us on the worker's side.
         self._wake.set()
         log.info("telephony stream up")
 
@@ -123,7 +145,7 @@ class TelephonyLine:
             await self._wake.wait()
             self._wake.clear()
             self._written_ns = self._clock.now_ns()
-            request = pb.MediaRequest(frames=self._frames, commands=self._commands)
+            request = pb.MediaRequest(frames=self._frames, commands=self._commands, attach=self._news())
             self._frames = []
             self._commands.clear()
             try:
@@ -131,6 +153,14 @@ class TelephonyLine:
             except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
                 # The reader sees the same end, with its status.
                 return
+
+    def _news(self) -> pb.Attach | None:
+        """What the worker does not know of us yet."""
+        presence = self._presence()
+        if presence == self._said:
+            return None
+        self._said = presence
+        return pb.Attach(name=presence.name, capacity=presence.capacity, refusing=presence.refusing)
 
     def _take(self, response: pb.MediaResponse) -> None:
         now_ns = self._clock.now_ns()

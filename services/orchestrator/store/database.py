@@ -5,16 +5,19 @@ from typing import Any
 
 import asyncpg
 
-from services.common.clock import Clock
+from services.common.clock import Clock, sleep_s
 from services.common.errors import UnavailableError
 from services.common.settings import Settings
 from services.orchestrator.store.calls import CallStore
 from services.orchestrator.store.embedded import EmbeddedPostgres
-from services.orchestrator.store.errors import typed_errors
+from services.orchestrator.store.errors import StoreError, typed_errors
 from services.orchestrator.store.migrations import migrate
 from services.orchestrator.store.writer import EventWriter
 
 CONNECT_S = 5.0
+# First use: the data directory is made.
+SHARED_DEADLINE_S = 60.0
+SHARED_POLL_S = 0.2
 
 
 class Store:
@@ -39,11 +42,15 @@ class Store:
 async def open_store(settings: Settings, clock: Clock) -> Store:
     """Connect (starting the embedded server when database.dsn is empty), migrate, start the writer.
 
+    Of several workers none starts the embedded server: a process of its own has it, and is waited for.
     Raises UnavailableError (no server), StoreError (migration refused).
     """
     embedded: EmbeddedPostgres | None = None
     dsn = settings.database.dsn
-    if not dsn:
+    if not dsn and settings.orchestrator.worker:
+        dsn = EmbeddedPostgres(settings.data_dir, clock).dsn
+        await _until_up(dsn, clock)
+    elif not dsn:
         embedded = EmbeddedPostgres(settings.data_dir, clock)
         dsn = await embedded.start()
     try:
@@ -56,6 +63,23 @@ async def open_store(settings: Settings, clock: Clock) -> Store:
     writer = EventWriter(calls, clock, settings.records.transcripts)
     writer.start()
     return Store(calls, writer, pool, embedded)
+
+
+async def _until_up(dsn: str, clock: Clock) -> None:
+    """Wait for the embedded server that another process starts. Raises UnavailableError."""
+    deadline_ns = clock.now_ns() + int(SHARED_DEADLINE_S * 1e9)
+    while True:
+        try:
+            with typed_errors("connecting"):
+                connection = await asyncpg.connect(dsn, timeout=CONNECT_S)
+        except (UnavailableError, StoreError):
+            # StoreError: the server is there, our database in it not yet.
+            if clock.now_ns() > deadline_ns:
+                raise
+            await sleep_s(clock, SHARED_POLL_S)
+        else:
+            connection.terminate()
+            return
 
 
 async def _connect(dsn: str, settings: Settings, embedded: EmbeddedPostgres | None) -> asyncpg.Pool:

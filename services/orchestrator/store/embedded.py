@@ -39,7 +39,7 @@ USER = "trunkline"
 _OPTIONS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "max_connections": "40",
+    "max_connections": "200",
     "shared_buffers": "32MB",
     "log_error_verbosity": "terse",
     "log_min_error_statement": "panic",

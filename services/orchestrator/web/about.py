@@ -69,8 +69,9 @@ async def healthz(_request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """GET /readyz: whether a new call would be taken."""
-    reason = context_of(request).registry.not_ready
-    if reason:
+    """GET /readyz: whether a new call would be taken; with how many calls there are and may be."""
+    registry = context_of(request).registry
+    if reason := registry.not_ready:
         return json_error(503, "not_ready", f"Not ready: {reason}.", "Wait, or see the log.", retry_after_s=2)
-    return web.json_response({"status": "ready"})
+    calls = {"calls": len(registry.live()), "capacity": registry.capacity, "refusing": registry.refusing}
+    return web.json_response({"status": "ready", **calls})

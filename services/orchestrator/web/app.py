@@ -12,12 +12,11 @@ from services.orchestrator.web.auth import Access
 from services.orchestrator.web.context import CONTEXT, Context
 from services.orchestrator.web.errors import typed_errors
 from services.orchestrator.web.event_stream import STREAMS, EventStreams
+from services.orchestrator.web.limits import MAX_BODY_BYTES
 from services.orchestrator.web.offer import OfferHandler
 from services.orchestrator.web.pages import add_pages, load_assets
 from services.orchestrator.web.rate_limit import RateLimiter
 from services.orchestrator.web.security import add_headers, same_origin
-
-MAX_BODY_BYTES = 65_536
 
 
 def create_app(
@@ -35,9 +34,11 @@ def create_app(
     app.on_response_prepare.append(add_headers)
 
     limits = settings.orchestrator.webrtc
+    # Behind the front every request comes from the front, which counts by the caller's own address.
+    limiter = None if settings.orchestrator.worker else RateLimiter(limits.offers_per_s, limits.offers_burst)
     streams = app[STREAMS] = EventStreams()
     about_handler = AboutHandler(about, clock)
-    offers = OfferHandler(RateLimiter(limits.offers_per_s, limits.offers_burst))
+    offers = OfferHandler(limiter)
     app.router.add_post("/api/webrtc/offer", offers.handle)
     app.router.add_get("/api/calls", calls.list_calls)
     app.router.add_get("/api/calls/by-peer/{reference}", calls.find_by_peer)

@@ -1,5 +1,6 @@
 """Who may read what: the operator's token opens everything, a call's own token opens that call."""
 
+import contextlib
 import hmac
 import os
 import secrets
@@ -20,22 +21,35 @@ def load_operator_token(data_dir: Path) -> str:
     path = data_dir.expanduser() / TOKEN_FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            token = path.read_text(encoding="ascii").strip()
-            path.chmod(0o600)
-            if len(token) >= _MIN_CHARS:
-                return token
-            path.unlink()
-        token = secrets.token_urlsafe(32)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        if token := _kept(path):
+            return token
+        # Several workers may start at once: whole in a file of our own, then linked by whoever is first.
+        fresh = path.with_name(f"{TOKEN_FILE}.{os.getpid()}")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(token + "\n")
+            file.write(secrets.token_urlsafe(32) + "\n")
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, path)
+        fresh.unlink()
+        token = _kept(path)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"The operator token cannot be kept in {path} ({type(error).__name__}).",
             remedy="Make data_dir a directory this process may write.",
         ) from None
     return token
+
+
+def _kept(path: Path) -> str:
+    """The token of the file; "" when there is none, or one too short to be ours, which is removed."""
+    if not path.exists():
+        return ""
+    path.chmod(0o600)
+    token = path.read_text(encoding="ascii").strip()
+    if len(token) >= _MIN_CHARS:
+        return token
+    path.unlink()
+    return ""
 
 
 class Access:

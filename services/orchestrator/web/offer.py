@@ -1,6 +1,5 @@
 """POST /api/webrtc/offer: a browser calls. Answers with SDP, the call's id and the token for its events."""
 
-import asyncio
 import json
 from typing import Any
 
@@ -9,25 +8,21 @@ from aiohttp import web
 from services.common.errors import InvalidInputError, TrunklineError, UnavailableError
 from services.orchestrator.web.context import Context, context_of
 from services.orchestrator.web.errors import HttpError
+from services.orchestrator.web.limits import check_rate, read_body
 from services.orchestrator.web.rate_limit import RateLimiter
-
-BODY_DEADLINE_S = 5.0
 
 
 class OfferHandler:
-    """Rate-limited by client address; refuses before it allocates."""
+    """Rate-limited by client address (None: whoever is in front of us does that); refuses before it allocates."""
 
-    def __init__(self, limiter: RateLimiter) -> None:
+    def __init__(self, limiter: RateLimiter | None) -> None:
         self._limiter = limiter
 
     async def handle(self, request: web.Request) -> web.Response:
         """503 with Retry-After when full, 429 when too fast, 400 naming the field when malformed."""
         context = context_of(request)
-        wait_s = self._limiter.take(request.remote or "", context.clock.now_ns())
-        if wait_s:
-            raise HttpError(
-                429, "too_many_offers", "Too many calls from this address.", remedy="Wait.", retry_after_s=wait_s
-            )
+        if self._limiter is not None:
+            check_rate(self._limiter, request.remote or "", context.clock.now_ns())
         body = await read_json_object(request)
         if reason := context.registry.not_ready:
             raise UnavailableError(f"New calls are refused: {reason}.", remedy="Try again soon.")
@@ -56,11 +51,7 @@ async def read_json_object(request: web.Request) -> dict[str, Any]:
     """The body as a JSON object. Raises InvalidInputError, or HttpError 408, 413, 415."""
     if request.content_type != "application/json":
         raise HttpError(415, "unsupported_media_type", "The body must be application/json.")
-    try:
-        async with asyncio.timeout(BODY_DEADLINE_S):
-            raw = await request.read()
-    except TimeoutError:
-        raise HttpError(408, "request_timeout", f"The body did not come within {BODY_DEADLINE_S:.0f} s.") from None
+    raw = await read_body(request)
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):

@@ -1,7 +1,8 @@
-"""Serves the application on a socket, with HTTPS when a certificate is set."""
+"""Serves the application on a TCP port, with HTTPS when a certificate is set, or behind the front on a unix socket."""
 
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import web
 
@@ -42,6 +43,20 @@ async def start_web(app: web.Application, settings: WebSettings) -> RunningWeb:
     scheme = "https" if tls else "http"
     host = "localhost" if settings.host in ("127.0.0.1", "0.0.0.0", "::", "::1") else settings.host
     return RunningWeb(f"{scheme}://{host}:{port}/", port, runner)
+
+
+async def start_web_on(app: web.Application, path: Path) -> RunningWeb:
+    """Listen on a unix socket. Raises SettingsError when it cannot be made."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    try:
+        await web.UnixSite(runner, str(path)).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise SettingsError(
+            f"data_dir: cannot listen on {path} ({error.strerror}).", remedy="Make data_dir writable."
+        ) from None
+    return RunningWeb(f"unix:{path}", 0, runner)
 
 
 def _tls(settings: WebSettings) -> ssl.SSLContext | None:

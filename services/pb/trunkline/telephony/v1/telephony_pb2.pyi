@@ -519,6 +519,7 @@ class MediaRequest(_message.Message):
 
     FRAMES_FIELD_NUMBER: _builtins.int
     COMMANDS_FIELD_NUMBER: _builtins.int
+    ATTACH_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def frames(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlayFrame]:
         """Audio to play now: one or more 20 ms frames per leg, at its tx rate. At
@@ -528,19 +529,58 @@ class MediaRequest(_message.Message):
 
     @_builtins.property
     def commands(self) -> _containers.RepeatedCompositeFieldContainer[Global___Command]: ...
+    @_builtins.property
+    def attach(self) -> Global___Attach:
+        """In the first message, and again whenever it has changed."""
+
     def __init__(
         self,
         *,
         frames: _abc.Iterable[Global___PlayFrame] | None = ...,
         commands: _abc.Iterable[Global___Command] | None = ...,
+        attach: Global___Attach | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commands", b"commands", "frames", b"frames"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "commands", b"commands", "frames", b"frames"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MediaRequest: _TypeAlias = MediaRequest  # noqa: Y015
+
+@_typing.final
+class Attach(_message.Message):
+    """Who the client is and what it takes. Without it: a client without a name
+    (there can be one), unbounded, that takes new calls.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CAPACITY_FIELD_NUMBER: _builtins.int
+    REFUSING_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Of its own among the clients of this worker; at most 64 bytes."""
+    capacity: _builtins.int
+    """Most legs it carries; 0: unbounded."""
+    refusing: _builtins.str
+    """Why it takes no new calls ("draining", "not_ready", "overload"); empty: it
+    takes them. Calls in progress are not touched.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        capacity: _builtins.int = ...,
+        refusing: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "name", b"name", "refusing", b"refusing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Attach: _TypeAlias = Attach  # noqa: Y015
 
 @_typing.final
 class PlayFrame(_message.Message):

@@ -35,13 +35,18 @@ class TelephonyServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TelephonyServiceAsyncStub: ...
     Media: _grpc.StreamStreamMultiCallable[_telephony_pb2.MediaRequest, _telephony_pb2.MediaResponse]
-    """ONE stream per worker, for all its legs. The worker looks at all of them
-    every few milliseconds and sends what there is in one message: a frame as
-    soon as it is whole (one per leg and 20 ms), events at once, and for a leg
-    that hears nothing an empty frame about every tick, so that playing is
-    always accounted for. The client answers with frames to play and commands.
-    A second client is refused (ALREADY_EXISTS); a client that goes away has
-    its legs ended after a grace time.
+    """ONE stream per client (an orchestrator worker), for all its legs. The
+    worker looks at all of them every few milliseconds and sends what there is
+    in one message: a frame as soon as it is whole (one per leg and 20 ms),
+    events at once, and for a leg that hears nothing an empty frame about every
+    tick, so that playing is always accounted for. The client answers with
+    frames to play and commands.
+    The client's first message attaches it (Attach says its name, how many
+    calls it carries and whether it takes new ones); an empty message answers. An incoming call is offered
+    to the least loaded client that takes calls; its leg stays with that
+    client. A second client of the same name is refused (ALREADY_EXISTS). When
+    a client goes away, calls that still ring are offered to another one, and
+    its other legs are ended after a grace time.
     """
     Describe: _grpc.UnaryUnaryMultiCallable[_common_pb2.DescribeRequest, _common_pb2.DescribeResponse]
 
@@ -51,13 +56,18 @@ class TelephonyServiceAsyncStub(TelephonyServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Media: _aio.StreamStreamMultiCallable[_telephony_pb2.MediaRequest, _telephony_pb2.MediaResponse]  # type: ignore[assignment]
-    """ONE stream per worker, for all its legs. The worker looks at all of them
-    every few milliseconds and sends what there is in one message: a frame as
-    soon as it is whole (one per leg and 20 ms), events at once, and for a leg
-    that hears nothing an empty frame about every tick, so that playing is
-    always accounted for. The client answers with frames to play and commands.
-    A second client is refused (ALREADY_EXISTS); a client that goes away has
-    its legs ended after a grace time.
+    """ONE stream per client (an orchestrator worker), for all its legs. The
+    worker looks at all of them every few milliseconds and sends what there is
+    in one message: a frame as soon as it is whole (one per leg and 20 ms),
+    events at once, and for a leg that hears nothing an empty frame about every
+    tick, so that playing is always accounted for. The client answers with
+    frames to play and commands.
+    The client's first message attaches it (Attach says its name, how many
+    calls it carries and whether it takes new ones); an empty message answers. An incoming call is offered
+    to the least loaded client that takes calls; its leg stays with that
+    client. A second client of the same name is refused (ALREADY_EXISTS). When
+    a client goes away, calls that still ring are offered to another one, and
+    its other legs are ended after a grace time.
     """
     Describe: _aio.UnaryUnaryMultiCallable[_common_pb2.DescribeRequest, _common_pb2.DescribeResponse]  # type: ignore[assignment]
 
@@ -70,13 +80,18 @@ class TelephonyServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_telephony_pb2.MediaRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_telephony_pb2.MediaResponse], _abc.AsyncIterator[_telephony_pb2.MediaResponse]]:
-        """ONE stream per worker, for all its legs. The worker looks at all of them
-        every few milliseconds and sends what there is in one message: a frame as
-        soon as it is whole (one per leg and 20 ms), events at once, and for a leg
-        that hears nothing an empty frame about every tick, so that playing is
-        always accounted for. The client answers with frames to play and commands.
-        A second client is refused (ALREADY_EXISTS); a client that goes away has
-        its legs ended after a grace time.
+        """ONE stream per client (an orchestrator worker), for all its legs. The
+        worker looks at all of them every few milliseconds and sends what there is
+        in one message: a frame as soon as it is whole (one per leg and 20 ms),
+        events at once, and for a leg that hears nothing an empty frame about every
+        tick, so that playing is always accounted for. The client answers with
+        frames to play and commands.
+        The client's first message attaches it (Attach says its name, how many
+        calls it carries and whether it takes new ones); an empty message answers. An incoming call is offered
+        to the least loaded client that takes calls; its leg stays with that
+        client. A second client of the same name is refused (ALREADY_EXISTS). When
+        a client goes away, calls that still ring are offered to another one, and
+        its other legs are ended after a grace time.
         """
 
     @_abc_1.abstractmethod
