@@ -37,6 +37,19 @@ def test_every_process_gets_the_same_settings_and_json_logs() -> None:
     assert specs[-1].address == "http://127.0.0.1:18080"
 
 
+def test_with_workers_there_are_a_database_a_front_and_a_process_for_each() -> None:
+    launch = load("orchestrator.workers=2")
+    specs = {s.name: s for s in launch_specs(launch, ["telephony", "orchestrator"], SystemClock())}
+    assert list(specs) == ["telephony", "database", "front", "orchestrator-1", "orchestrator-2"]
+    assert "orchestrator.worker=2" in specs["orchestrator-2"].argv
+    assert [name for name, spec in specs.items() if spec.owns_calls] == ["orchestrator-1", "orchestrator-2"]
+    assert specs["front"].address == "http://127.0.0.1:8080"
+    ports = {need.port for need in ports_needed(launch.settings, ["orchestrator"])}
+    assert ports == {8080, 9050, 9061, 9062}
+    own = load("orchestrator.workers=2", "database.dsn=postgresql://db/trunkline")
+    assert "database" not in {s.name for s in launch_specs(own, ["orchestrator"], SystemClock())}
+
+
 def test_a_service_that_another_machine_runs_is_not_started_here() -> None:
     assert "llm" not in local_services(load("llm.target=dns:///llm.voice.svc:50053").settings)
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -85,6 +86,30 @@ async def test_a_process_that_dies_is_started_again(tmp_path: Path) -> None:
     await stack.until_ready(10)
     assert stack.views[0].restarts == 1
     assert "restarting" in states
+    await stack.stop()
+
+
+async def test_processes_that_own_calls_are_restarted_one_after_the_other_and_the_others_are_not(
+    tmp_path: Path,
+) -> None:
+    down: list[set[str]] = []
+    specs = [tiny(tmp_path, "model"), *(replace(tiny(tmp_path, name), owns_calls=True) for name in ("w1", "w2"))]
+    stack = Supervisor(
+        specs,
+        tmp_path / "logs",
+        SystemClock(),
+        on_change=lambda: down.append({view.name for view in stack.views if view.state != "ready"}),
+    )
+    stack.start()
+    await stack.until_ready(10)
+    before = stack.pids
+    down.clear()
+    await asyncio.wait_for(stack.restart_in_turn(), 10)
+    after = stack.pids
+    assert after["model"] == before["model"]
+    assert before["w1"] != after["w1"] and before["w2"] != after["w2"]
+    # Never two at once.
+    assert all(len(names) <= 1 for names in down)
     await stack.stop()
 
 

@@ -22,6 +22,7 @@ def stop(_signum: int, _frame: object) -> None:
 
 
 signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGUSR1, stop)
 print('{"event": "hello", "level": "info"}', flush=True)
 state.write_text(str(os.getpid()))
 while True:
