@@ -8,6 +8,7 @@ import psutil
 from services.cli.stack import PortNeed, ports_needed
 from services.common.clock import Clock, sleep_s
 from services.common.settings import Settings
+from services.orchestrator import node
 
 _SAMPLE_EVERY_S = 1.0
 
@@ -79,6 +80,12 @@ def listening_pids(settings: Settings, names: list[str]) -> dict[str, int]:
     needs = {
         _service(need): need for need in ports_needed(settings, names) if not need.setting.endswith("metrics_port")
     }
+    if numbers := node.workers(settings) if "orchestrator" in names else range(0):
+        # The web port is the front's; a worker listens on its metrics port only (besides a unix socket).
+        needs["front"] = needs.pop("orchestrator")
+        for worker in numbers:
+            if port := node.metrics_port(settings, worker):
+                needs[node.worker_name(worker)] = PortNeed("", settings.metrics.host, port)
     found: dict[str, int] = {}
     try:
         connections = psutil.net_connections(kind="tcp")

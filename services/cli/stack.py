@@ -235,12 +235,10 @@ def ports_needed(settings: Settings, names: Sequence[str]) -> list[PortNeed]:
         section = getattr(settings, name)
         if name == "orchestrator":
             needs.append(PortNeed("web.port", settings.web.host, settings.web.port))
+            ports = [node.metrics_port(settings, worker) for worker in node.workers(settings)]
+            needs += [PortNeed("orchestrator.metrics_port", settings.metrics.host, port) for port in ports]
         else:
             needs.append(PortNeed(f"{name}.port", section.host, section.port))
-            for worker in node.workers(settings):
-                port = node.metrics_port(settings, worker)
-                key = f"orchestrator.metrics_port (+{port - section.metrics_port})"
-                needs.append(PortNeed(key, settings.metrics.host, port))
         if section.metrics_port:
             needs.append(PortNeed(f"{name}.metrics_port", settings.metrics.host, section.metrics_port))
         if name == "telephony":
