@@ -118,7 +118,7 @@ def doctor(
     """
     from services.cli.doctor import doctor as run_doctor
 
-    launch = loadload_launch(config, profile, sets, "real", as_json)
+    launch = load_launch(config, profile, sets, "real", as_json)
     run(lambda _: run_doctor(launch, SystemClock(), as_json), as_json=as_json)
 
 
@@ -153,7 +153,7 @@ def call(
     from services.cli.call import CallRequest
     from services.cli.call import call as run_call
 
-    launch = loadload_launch(config, profile, sets, "real", as_json)
+    launch = load_launch(config, profile, sets, "real", as_json)
     request = CallRequest(target, tuple(wav or ()), tuple(text or ()), interrupt_after, record, codec)
     run(lambda _: run_call(request, launch, SystemClock(), as_json), as_json=as_json)
 
@@ -175,7 +175,7 @@ def demo(
     """
     from services.cli.demo import demo as run_demo
 
-    launch = loadload_launch(config, profile, sets, models, False)
+    launch = load_launch(config, profile, sets, models, False)
     run(lambda interrupts: run_demo(launch, once, SystemClock(), interrupts))
 
 
