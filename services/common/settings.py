@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from rapidfuzz import process as fuzzy
 
 from services.common.errors import SettingsError
+from services.common.sentences import ENGLISH, sentences_of
 
 ENV_PREFIX = "TRUNKLINE__"
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -279,22 +280,61 @@ class TurnSettings(Section):
 
 
 class AgentSettings(Section):
-    """The conversation until bundles arrive: a system prompt, a greeting and the sentences said in trouble."""
+    """The conversation until bundles arrive: a system prompt, and the sentences an agent says by itself.
+
+    What is not set comes from the locale (services.common.sentences); the defaults shown are those of en-US.
+    """
 
     locale: str = "en-US"
     voice: str = ""
-    system_prompt: str = (
-        "You are the voice assistant of a company, on the telephone. Answer in one or two short spoken "
-        "sentences, without lists, symbols or markup. If you did not understand, say so and ask."
-    )
-    greeting: str = "Hello, you are talking to an automated assistant. How can I help you?"
-    apology_retry: str = "Sorry, give me a moment, please."
-    apology_goodbye: str = "I am sorry, we have a technical problem. Please call again later. Goodbye."
-    reprompt: str = "Are you still there?"
-    goodbye: str = "I cannot hear you, so I will end the call. Goodbye."
-    time_over: str = "We have come to the longest time a call may take. Goodbye."
-    not_understood: str = "Sorry, I did not catch that. Could you say it again?"
+    system_prompt: str = str(ENGLISH["system_prompt"])
+    greeting: str = str(ENGLISH["greeting"])
+    # Legal text, said before the greeting: it is finished whoever speaks. Empty: nothing.
+    disclosure: str = ""
+    apology_retry: str = str(ENGLISH["apology_retry"])
+    apology_goodbye: str = str(ENGLISH["apology_goodbye"])
+    # Nobody says anything: asked, asked more simply, offered help.
+    reprompt: str = str(ENGLISH["reprompt"])
+    reprompt_simpler: str = str(ENGLISH["reprompt_simpler"])
+    reprompt_offer: str = str(ENGLISH["reprompt_offer"])
+    goodbye: str = str(ENGLISH["goodbye"])
+    time_over: str = str(ENGLISH["time_over"])
+    # Words that did not come, came too doubtful, came in another language.
+    not_understood: str = str(ENGLISH["not_understood"])
+    not_understood_score: str = str(ENGLISH["not_understood_score"])
+    not_understood_language: str = str(ENGLISH["not_understood_language"])
+    # Said one after the other while an answer takes long; empty: silence.
+    fillers: tuple[str, ...] = tuple(ENGLISH["fillers"])
+    # How the model is told what the caller keyed.
+    keyed: Annotated[str, Field(pattern=r"\{keys\}")] = str(ENGLISH["keyed"])
     max_history_turns: Positive = 12
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_locale(cls, values: Any) -> Any:
+        """Sentences that are not set are those of the locale."""
+        if not isinstance(values, Mapping):
+            return values
+        return {**sentences_of(str(values.get("locale", "en-US"))), **values}
+
+    def sentences(self) -> tuple[str, ...]:
+        """Everything said as it stands, whatever the caller says: made before it is needed."""
+        said = (
+            self.greeting,
+            self.disclosure,
+            self.apology_retry,
+            self.apology_goodbye,
+            self.reprompt,
+            self.reprompt_simpler,
+            self.reprompt_offer,
+            self.goodbye,
+            self.time_over,
+            self.not_understood,
+            self.not_understood_score,
+            self.not_understood_language,
+            *self.fillers,
+        )
+        return tuple(dict.fromkeys(text for text in said if text.strip()))
 
 
 class RecordsSettings(Section):

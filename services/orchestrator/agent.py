@@ -1,47 +1,46 @@
-"""The agent's side of a call: what it says, in which order, what of it was heard, and what it does when it cannot.
+"""The agent's side of a call: what it says, in which order, and what it does when it cannot.
 
     reply(turn) ──► pending ──first packet──► speaking ──last packet──► heard, into the history
                        │ fails: apology, retry, goodbye (faults.py)
                        └── stop(): barge-in, cut to what was heard
 
-Speeches queue up (an apology, then the reply it was for); the turn-taker is told whenever the phase changes.
+Speeches queue up (an apology, then the reply it was for): speaking.py says them.
 """
 
-from collections import deque
 from collections.abc import Callable
+from typing import Literal
 
 from services.common.errors import OverloadedError
 from services.common.personal import Personal
-from services.orchestrator import events as ev
 from services.orchestrator.call_context import CallContext
 from services.orchestrator.dialogue.history import History, Message
 from services.orchestrator.faults import ServiceName
-from services.orchestrator.media.leg import LegFormat, Playout
-from services.orchestrator.media.mouth import Mouth
-from services.orchestrator.media.playout import Utterance
+from services.orchestrator.questions import Questions
 from services.orchestrator.recovery import Recovery
 from services.orchestrator.replies import Making, ReplyMaker
 from services.orchestrator.reply import ReplyFailedError
-from services.orchestrator.speeches import NOT_REMEMBERED, Kind, Speech, SpeechLog
+from services.orchestrator.speaking import MouthOf, Speaking
+from services.orchestrator.speeches import NOT_REMEMBERED, Kind, Speech
 from services.orchestrator.turns import signals as on
 
 
 class Agent:
-    """Implements MouthSink. Everything is synchronous; what takes time runs in tasks of the call."""
+    """Everything is synchronous; what takes time runs in tasks of the call. `speaking` belongs to the leg."""
 
     def __init__(
         self,
         ctx: CallContext,
-        mouth: Callable[["Agent"], Mouth],
+        mouth: MouthOf,
+        questions: Questions,
         feed: Callable[[on.Signal], None],
         hang_up: Callable[[str], None],
     ) -> None:
         self._ctx = ctx
-        self._mouth = mouth(self)
-        self._feed = feed
+        self._questions = questions
         self._hang_up = hang_up
+        self.speaking = Speaking(ctx, mouth, feed, self._is_saying, self._was_heard)
         agent = ctx.settings.agent
-        self._history = History(agent.system_prompt, agent.max_history_turns)
+        self._past = History(agent.system_prompt, agent.max_history_turns)
         self._maker = ReplyMaker(ctx)
         self._recovery = Recovery(
             ctx,
@@ -49,30 +48,51 @@ class Agent:
             again=lambda turn: self._commit(self._make(), turn),
             give_up=self.goodbye,
         )
-        self._speeches: deque[Speech] = deque()
-        self._phase: on.AgentPhase = "idle"
         self._turn = 0
-        self._log = SpeechLog(ctx)
-        self._stopped_ns = 0
-        self._contest_onset_ns = 0
         self._warmed: list[Message] = []
         self.ending = False
 
     # ---- what the call asks of it
 
     def greet(self) -> None:
-        """The first thing a caller hears; can be interrupted at once."""
-        self._say_phrase("greeting", self._ctx.settings.agent.greeting)
+        """The first thing a caller hears: legal text to its end, then a greeting that can be interrupted at once."""
+        agent = self._ctx.settings.agent
+        if agent.disclosure.strip():
+            self._say_phrase("disclosure", agent.disclosure, protected=True)
+        self._say_phrase("greeting", agent.greeting)
 
-    def reprompt(self) -> None:
+    def reprompt(self, kind: Literal["again", "simpler", "offer"]) -> None:
         """Nobody said anything."""
-        self._say_phrase("reprompt", self._ctx.settings.agent.reprompt)
+        agent = self._ctx.settings.agent
+        texts = {"again": agent.reprompt, "simpler": agent.reprompt_simpler, "offer": agent.reprompt_offer}
+        self._say_phrase("reprompt", texts[kind])
 
-    def ask_again(self, last_voiced_ns: int) -> None:
-        """Something was said that could not be understood."""
-        self._turn += 1
-        self._log.turn_ended(last_voiced_ns)
-        self._say_phrase("clarification", self._ctx.settings.agent.not_understood)
+    def ask_again(self, last_voiced_ns: int, reason: Literal["no text", "low score", "language"]) -> None:
+        """Something was said that could not be understood: say what the trouble is."""
+        if self.ending:
+            return
+        agent = self._ctx.settings.agent
+        texts = {
+            "no text": agent.not_understood,
+            "low score": agent.not_understood_score,
+            "language": agent.not_understood_language,
+        }
+        self._caller_had_the_floor(last_voiced_ns)
+        self._say_phrase("clarification", texts[reason])
+
+    def fill(self, number: int) -> None:
+        """The answer takes long: a word of patience before it, unless its audio is there already."""
+        fillers, current = self._ctx.settings.agent.fillers, self.speaking.current
+        if not fillers or current is None or current.must_finish or current.utterance.samples:
+            return
+        text = fillers[(number - 1) % len(fillers)]
+        utterance = self._ctx.services.phrases.utterance(text, self._turn, self.speaking.rate_hz)
+        self.speaking.begin(Speech(self._turn, "filler", utterance), first=True)
+
+    def say_owed(self) -> None:
+        """The caller's turn is over: what had to be said and could not begin."""
+        for speech in self.speaking.take_owed():
+            self._say_phrase(speech.kind, speech.utterance.text, protected=True)
 
     def say_goodbye(self) -> None:
         """Nobody is there: end the call."""
@@ -86,7 +106,7 @@ class Agent:
         """The caller's turn probably ended with `text`."""
         if not self.ending:
             messages = self._history.messages(text)
-            self._maker.speculate(text, messages, self._turn + 1, self._mouth.rate_hz)
+            self._maker.speculate(text, messages, self._turn + 1, self.speaking.rate_hz)
 
     def drop_speculation(self) -> None:
         """It did not."""
@@ -96,17 +116,33 @@ class Agent:
         """The caller's turn ended: answer it."""
         if self.ending:
             return
-        self._turn += 1
+        self._answer(text, last_voiced_ns)
+
+    def keyed(self, keys: Personal[str]) -> None:
+        """The caller keyed an answer: what a model is told of it."""
+        if self.ending:
+            return
+        self.speaking.floor_taken(self._ctx.clock.now_ns(), "key")
+        self._answer(self._ctx.settings.agent.keyed.replace("{keys}", " ".join(keys.reveal())), None)
+
+    def _answer(self, text: str, last_voiced_ns: int | None) -> None:
+        self._caller_had_the_floor(last_voiced_ns)
         self._recovery.forget()
-        self._log.turn_ended(last_voiced_ns)
         self._history.caller_said(text)
         making = self._maker.commit(text)
         self._commit(making or self._make(), self._turn)
 
+    def _caller_had_the_floor(self, last_voiced_ns: int | None) -> None:
+        """A new turn: what only asked the caller to speak is void, what had to be said comes first."""
+        self._turn += 1
+        self.speaking.log.turn_ended(last_voiced_ns)
+        self.speaking.forget_overtaken()
+        self.say_owed()
+
     def warm(self) -> None:
         """The caller begins to speak: let the model read the conversation so far meanwhile."""
         messages = self._history.messages()
-        if self._phase == "idle" and len(messages) > 1:
+        if self.speaking.current is None and len(messages) > 1:
             self._read_ahead(messages)
 
     def _read_ahead(self, messages: list[Message]) -> None:
@@ -128,173 +164,75 @@ class Agent:
             return
         self.ending = True
         self._recovery.stop()
-        self._cut(None)
+        self.speaking.cut(None, for_good=True)
         text = text or self._ctx.settings.agent.apology_goodbye
         self._say_phrase("goodbye", text, then=lambda: self._hang_up(reason), last=True)
 
-    # ---- the floor
-
-    def pause(self, onset_ns: int) -> None:
-        """Somebody speaks: silence now."""
-        self._contest_onset_ns = onset_ns
-        self._mouth.pause("contest")
-
-    def resume(self, reason: str) -> None:
-        """It was nothing."""
-        speech = self._current
-        self._mouth.resume("contest")
-        if speech is not None:
-            self._ctx.log(ev.PlayoutResumed(at_ns=self._ctx.clock.now_ns(), turn=speech.turn, reason=reason))
-
     def stop(self, onset_ns: int, reason: str) -> None:
-        """The caller took the floor. A last sentence is finished all the same."""
-        self._contest_onset_ns = onset_ns
-        if self._current is not None and self._current.last:
-            self._mouth.resume("contest")
-            return
+        """The caller took the floor."""
         self._recovery.forget()
-        self._cut(reason)
-        self._update_phase()
-
-    def hold(self, held: bool) -> None:
-        """The far end does not listen, or listens again."""
-        if held:
-            self._mouth.pause("hold")
-        else:
-            self._mouth.resume("hold")
-
-    def set_format(self, fmt: LegFormat) -> None:
-        """The codec changed in mid-call."""
-        if self._mouth.set_format(fmt):
-            self._cut(None)
-            self._update_phase()
-
-    def on_playout(self, playout: Playout, at_ns: int) -> None:
-        """Progress of the leg."""
-        self._mouth.on_report(playout, at_ns, self._ctx.clock.now_ns())
-
-    def tick(self, now_ns: int) -> None:
-        """The 20 ms ticker."""
-        self._mouth.pump(now_ns)
-
-    # ---- MouthSink
-
-    def on_speaking(self, utterance: Utterance, at_ns: int) -> None:
-        """The first packet left."""
-        speech = self._find(utterance)
-        if speech is None:
-            return
-        self._log.heard(speech, at_ns)
-        self._update_phase()
-
-    def on_spoken(self, utterance: Utterance, at_ns: int) -> None:
-        """The last packet left."""
-        speech = self._find(utterance)
-        if speech is None:
-            return
-        self._speeches.remove(speech)
-        self._remember(speech, at_ns, complete=speech.making is None or speech.making.reply.complete)
-        self._update_phase()
-        if speech.then is not None:
-            speech.then()
-
-    def on_silenced(self, stopped_ns: int) -> None:
-        """The leg is silent after a pause or a stop."""
-        self._stopped_ns = stopped_ns
-        speech = self._current
-        if speech is not None and speech.utterance.heard:
-            self._ctx.log(ev.PlayoutPaused(at_ns=self._ctx.clock.now_ns(), turn=speech.turn, stopped_ns=stopped_ns))
+        self.speaking.floor_taken(onset_ns, reason)
 
     # ---- speeches
 
     @property
-    def _current(self) -> Speech | None:
-        return self._speeches[0] if self._speeches else None
+    def _history(self) -> History:
+        """What was said, as far as it was heard."""
+        self.speaking.settle()
+        return self._past
 
-    def _find(self, utterance: Utterance) -> Speech | None:
-        return next((speech for speech in self._speeches if speech.utterance is utterance), None)
-
-    def _say_phrase(self, kind: Kind, text: str, then: Callable[[], None] | None = None, *, last: bool = False) -> None:
-        utterance = self._ctx.services.phrases.utterance(text, self._turn, self._mouth.rate_hz)
-        self._begin(Speech(self._turn, kind, utterance, then=then, last=last))
-
-    def _begin(self, speech: Speech) -> None:
-        self._log.began(speech)
-        self._speeches.append(speech)
-        self._update_phase()
-        self._progress(speech)
-        self._mouth.say(speech.utterance)
+    def _say_phrase(
+        self,
+        kind: Kind,
+        text: str,
+        then: Callable[[], None] | None = None,
+        *,
+        protected: bool = False,
+        last: bool = False,
+    ) -> None:
+        utterance = self._ctx.services.phrases.utterance(text, self._turn, self.speaking.rate_hz)
+        self.speaking.begin(Speech(self._turn, kind, utterance, then=then, protected=protected, last=last))
 
     def _make(self) -> Making:
-        return self._maker.make(self._history.messages(), self._turn, self._mouth.rate_hz)
+        return self._maker.make(self._history.messages(), self._turn, self.speaking.rate_hz)
 
     def _commit(self, making: Making, turn: int) -> None:
         speech = Speech(turn, "reply", making.reply.utterance, making)
         speech.utterance.turn = turn
-        making.reply.on.progress = lambda: self._progress(speech)
+        making.reply.on.progress = lambda: self.speaking.progress(speech)
         ended = making.task is not None and making.task.done()
         making.on_end = lambda made: self._made(speech, made)
-        self._begin(speech)
+        self.speaking.begin(speech)
         if ended:
             self._made(speech, making)
-
-    def _progress(self, speech: Speech) -> None:
-        """Text or audio came: log what is known, play what may be played."""
-        self._log.text(speech)
-        self._mouth.pump()
 
     def _made(self, speech: Speech, making: Making) -> None:
         """The reply is all there, or failed."""
         if making.failure is None:
             self.service_answered("llm")
             self.service_answered("tts")
-            if speech in self._speeches:
+            if self.speaking.waits(speech):
                 if speech.utterance.samples == 0:
-                    self._forget(speech)
+                    self.speaking.forget(speech)
                 else:
                     self._read_ahead(self._history.after(speech.utterance.text))
             return
-        if speech not in self._speeches:
+        if not self.speaking.waits(speech):
             return
         if speech.utterance.heard == 0:
-            self._forget(speech)
+            self.speaking.forget(speech)
         self._failed(speech, making.failure)
 
-    def _forget(self, speech: Speech) -> None:
-        self._mouth.forget(speech.utterance)
-        self._speeches.remove(speech)
-        self._update_phase()
-
-    def _cut(self, reason: str | None) -> None:
-        """Stop everything; what was heard goes into the history. `reason`: of a barge-in."""
-        now_ns = self._ctx.clock.now_ns()
-        self._mouth.stop()
-        cut, self._speeches = list(self._speeches), deque()
-        for speech in cut:
-            if speech.making is not None:
-                speech.making.cancel()
-            if reason is not None:
-                heard = Personal(speech.utterance.heard_text(), "reply")
-                self._ctx.log(ev.BargeIn(at_ns=now_ns, turn=speech.turn, heard=heard, reason=reason))
-            if speech.utterance.heard:
-                if reason is not None and self._stopped_ns > self._contest_onset_ns:
-                    ms = (self._stopped_ns - self._contest_onset_ns) / 1e6
-                    self._ctx.measure("barge_in_stop", speech.turn, ms, self._stopped_ns)
-                self._remember(speech, now_ns, complete=False)
-
-    def _remember(self, speech: Speech, at_ns: int, *, complete: bool) -> None:
-        heard = self._log.ended(speech, at_ns, complete=complete)
+    def _is_saying(self, speech: Speech) -> None:
+        """Who keys or answers before the question is over has understood it."""
         if speech.kind not in NOT_REMEMBERED:
-            self._history.agent_was_heard(heard)
+            self._questions.agent_said(speech.utterance.text)
 
-    def _update_phase(self) -> None:
-        current = self._current
-        phase: on.AgentPhase = "idle"
-        if current is not None:
-            phase = "speaking" if current.utterance.heard else "pending"
-        if phase != self._phase:
-            self._phase = phase
-            self._feed(on.AgentChanged(self._ctx.clock.now_ns(), phase))
+    def _was_heard(self, speech: Speech, text: str) -> None:
+        """A speech is over: what was heard of it is what was said."""
+        if speech.kind not in NOT_REMEMBERED:
+            self._past.agent_was_heard(text)
+            self._questions.agent_said(text)
 
     # ---- faults
 

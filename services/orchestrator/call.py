@@ -61,7 +61,7 @@ class Call:
         self._store = store
         self._clock = clock
         self._ctx = CallContext(handle.call_id, clock, settings, services, handle.events, self._spawn)
-        self._conductor = Conductor(self._ctx, lambda: "asr" in self._down)
+        self.conductor = Conductor(self._ctx, lambda: "asr" in self._down)
         self._listener: Listener | None = None
         self._agent: Agent | None = None
         self._tasks: asyncio.TaskGroup | None = None
@@ -172,15 +172,17 @@ class Call:
         """Progress of playing."""
         if self._agent is not None and not self._over.is_set():
             try:
-                self._agent.on_playout(playout, at_ns)
+                self._agent.speaking.on_playout(playout, at_ns)
             except Exception as error:  # noqa: BLE001  # one call must never harm another
                 self._crash(error)
 
     def on_dtmf(self, digit: Personal[str], duration_ms: int) -> None:
-        """A key."""
+        """A key; a secret one goes to the turn-taker alone."""
         now_ns = self._clock.now_ns()
-        self._ctx.log(ev.DtmfReceived(at_ns=now_ns, digit=digit, duration_ms=duration_ms))
-        self._feed(on.KeyPressed(now_ns))
+        masked = self.conductor.questions.masked(now_ns)
+        shown = Personal("", "dtmf") if masked else digit
+        self._ctx.log(ev.DtmfReceived(at_ns=now_ns, digit=shown, duration_ms=duration_ms, masked=masked))
+        self._feed(on.KeyPressed(now_ns, digit))
 
     def on_hold(self, held: bool) -> None:
         """The far end put us on hold, or took us back."""
@@ -198,13 +200,17 @@ class Call:
         )
         if self._listener is not None and self._agent is not None:
             self._listener.set_rate(fmt.rx_rate_hz)
-            self._agent.set_format(fmt)
+            self._agent.speaking.set_format(fmt)
             return
         self._established.set()
         committed_ms = self._ctx.settings.orchestrator.committed_ms
-        self._listener = self._conductor.listener = Listener(self._ctx, fmt.rx_rate_hz, self._feed, self._on_service)
-        self._agent = self._conductor.agent = Agent(
-            self._ctx, lambda agent: Mouth(self._leg, fmt, committed_ms, agent), self._feed, self.hangup
+        self._listener = self.conductor.listener = Listener(self._ctx, fmt.rx_rate_hz, self._feed, self._on_service)
+        self._agent = self.conductor.agent = Agent(
+            self._ctx,
+            lambda sink: Mouth(self._leg, fmt, committed_ms, sink),
+            self.conductor.questions,
+            self._feed,
+            self.hangup,
         )
         self._spawn(self._listener.run())
         self._ctx.services.ticker.add(self, self._tick)
@@ -213,14 +219,14 @@ class Call:
     def _tick(self, now_ns: int) -> None:
         agent = self._agent
         if agent is not None:
-            self._guard(lambda: agent.tick(now_ns))
+            self._guard(lambda: agent.speaking.tick(now_ns))
 
     def _on_hold(self, held: bool) -> None:
         now_ns = self._clock.now_ns()
         self._ctx.log(ev.HoldChanged(at_ns=now_ns, held=held))
         if self._listener is not None and self._agent is not None:
             self._listener.held = held
-            self._agent.hold(held)
+            self._agent.speaking.hold(held)
         self._feed(on.HoldChanged(now_ns, held))
 
     # ---- faults
@@ -240,7 +246,7 @@ class Call:
         await sleep_s(self._clock, PATIENCE_S)
         while service in self._down and self._agent is not None and not self._agent.ending:
             # Without words to lose, a recogniser may be away.
-            if service == "vad" or self._conductor.utterance_open:
+            if service == "vad" or self.conductor.utterance_open:
                 self._agent.trouble(service)
             await sleep_s(self._clock, 2 * PATIENCE_S)
 
@@ -248,7 +254,7 @@ class Call:
         """To the turn-taker, while there is a call to decide about."""
         if self._agent is not None and not self._over.is_set():
             try:
-                self._conductor.feed(signal)
+                self.conductor.feed(signal)
             except Exception as error:  # noqa: BLE001  # one call must never harm another
                 self._crash(error)
 

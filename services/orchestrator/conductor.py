@@ -7,18 +7,22 @@ events in the order they happened.
 from collections import deque
 from collections.abc import Callable
 
+from services.common.personal import Personal
 from services.orchestrator import events as ev
 from services.orchestrator.agent import Agent
 from services.orchestrator.alarm import Alarm
 from services.orchestrator.call_context import CallContext
 from services.orchestrator.listener import Listener, final_transcript
+from services.orchestrator.questions import Questions
 from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns import signals as on
 from services.orchestrator.turns.taker import TurnTaker
 
+_UNCLEAR = {"no text": "not understood", "low score": "not understood well", "language": "another language"}
+
 
 class Conductor:
-    """One per call. `listener` and `agent` are set before the first signal."""
+    """One per call. `listener` and `agent` are set before the first signal; `questions` knows who asked for keys."""
 
     listener: Listener
     agent: Agent
@@ -32,6 +36,7 @@ class Conductor:
         self._feeding = False
         self._alarm = Alarm(ctx.clock, ctx.spawn, lambda: self.feed(on.Tick(ctx.clock.now_ns())))
         self._onset_ns = 0
+        self.questions = Questions(ctx, self.feed)
 
     @property
     def utterance_open(self) -> bool:
@@ -47,13 +52,14 @@ class Conductor:
         try:
             while self._signals:
                 for decision in self._taker.handle(self._signals.popleft()):
-                    self.listener.carry_out(decision)
-                    self._carry_out(decision)
+                    self.carry_out(decision)
             self._alarm.set(self._taker.next_deadline_ns())
         finally:
             self._feeding = False
 
-    def _carry_out(self, decision: do.Decision) -> None:
+    def carry_out(self, decision: do.Decision) -> None:
+        """Do what was decided."""
+        self.listener.carry_out(decision)
         agent, now_ns = self.agent, self._ctx.clock.now_ns()
         match decision:
             case do.StartSpeech(onset_ns=onset_ns):
@@ -66,24 +72,29 @@ class Conductor:
                 agent.drop_speculation()
             case do.EndTurn():
                 self._end_turn(decision)
-            case do.UnclearTurn(utterance, last_voiced_ns):
-                self._ctx.log(ev.TurnDropped(at_ns=now_ns, utterance=utterance, reason="not understood"))
-                agent.ask_again(last_voiced_ns)
-            case do.Discard(utterance, reason):
-                self._ctx.log(ev.TurnDropped(at_ns=now_ns, utterance=utterance, reason=reason))
+            case do.UnclearTurn(utterance, last_voiced_ns, reason):
+                self._ctx.log(ev.TurnDropped(at_ns=now_ns, utterance=utterance, reason=_UNCLEAR[reason]))
+                agent.ask_again(last_voiced_ns, reason)
+            case do.Discard(utterance, why):
+                self._ctx.log(ev.TurnDropped(at_ns=now_ns, utterance=utterance, reason=why))
+                agent.say_owed()
             case do.FinalLate():
                 agent.trouble("asr")
             case do.FailTurn(utterance):
                 self._ctx.log(ev.TurnDropped(at_ns=now_ns, utterance=utterance, reason="no text came"))
                 self._after_lost_text()
             case do.PausePlayout():
-                agent.pause(self._onset_ns)
-            case do.ResumePlayout(reason):
-                agent.resume(reason)
-            case do.StopPlayout(onset_ns=onset_ns, reason=reason):
-                agent.stop(onset_ns, reason)
-            case do.Reprompt():
-                agent.reprompt()
+                agent.speaking.pause(self._onset_ns)
+            case do.ResumePlayout(why):
+                agent.speaking.resume(why)
+            case do.StopPlayout(onset_ns=onset_ns, reason=took):
+                agent.stop(onset_ns, took)
+            case do.Reprompt(kind=kind):
+                agent.reprompt(kind)
+            case do.Filler(number):
+                agent.fill(number)
+            case do.KeysEntered():
+                self._keys_entered(decision)
             case do.GiveUp():
                 agent.say_goodbye()
             case _:
@@ -111,9 +122,18 @@ class Conductor:
         agent.service_answered("asr")
         agent.reply(decision.text, decision.last_voiced_ns)
 
+    def _keys_entered(self, entered: do.KeysEntered) -> None:
+        """To the tool that asked for them, else into the conversation; masked keys to a tool or to nobody."""
+        keys = Personal("", "dtmf") if entered.masked else entered.keys
+        self._ctx.log(
+            ev.KeysCollected(at_ns=self._ctx.clock.now_ns(), keys=keys, masked=entered.masked, reason=entered.reason)
+        )
+        if not self.questions.deliver(entered) and not entered.masked:
+            self.agent.keyed(entered.keys)
+
     def _after_lost_text(self) -> None:
         """The recogniser had its time: ask again if it is there now, else end politely."""
         if self._asr_is_down():
             self.agent.goodbye("asr failed")
         else:
-            self.agent.ask_again(self._taker.last_voiced_ns)
+            self.agent.ask_again(self._taker.last_voiced_ns, "no text")

@@ -130,7 +130,7 @@ class ReplyStarted(Event):
     """The reply to `turn` is being made (0: the greeting); `kind` says what speaks."""
 
     turn: int
-    kind: Literal["reply", "greeting", "reprompt", "clarification", "apology", "goodbye", "filler"]
+    kind: Literal["reply", "greeting", "disclosure", "reprompt", "clarification", "apology", "goodbye", "filler"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,10 +184,20 @@ class AgentSpeechEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DtmfReceived(Event):
-    """A key was pressed."""
+    """A key was pressed; a masked one carries no digit."""
 
     digit: Personal[str]
     duration_ms: int
+    masked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysCollected(Event):
+    """The caller keyed an answer; of a masked one nothing is told but that it came."""
+
+    keys: Personal[str]
+    masked: bool
+    reason: Literal["complete", "terminator", "timeout"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,7 +90,9 @@ class Listener:
                 self._ctx.log(ev.SpeechPaused(at_ns=now_ns, utterance=utterance, last_voiced_ns=last_voiced_ns))
                 self._give()
                 self._asr.mark(Kind.KIND_SPEECH_PAUSED, utterance, self._ctx.settings.asr.final_deadline_ms)
-                self._prediction = self._ctx.spawn(self._predict(utterance))
+                self._ask_turn_model(utterance)
+            case do.AskTurnModel(utterance):
+                self._ask_turn_model(utterance)
             case do.ResumeSpeech(utterance):
                 self._ctx.log(ev.SpeechResumed(at_ns=now_ns, utterance=utterance))
                 self._drop_prediction()
@@ -131,6 +133,11 @@ class Listener:
         self._given = None
         self._drop_prediction()
         self._asr.end(kind, utterance)
+
+    def _ask_turn_model(self, utterance: int) -> None:
+        """With all the silence there is by now: an answer to an earlier question is worth less than the new one."""
+        self._drop_prediction()
+        self._prediction = self._ctx.spawn(self._predict(utterance))
 
     def _drop_prediction(self) -> None:
         if self._prediction is not None:
@@ -180,7 +187,19 @@ class Listener:
         self._final, self._final_ns = final, now_ns
         if final.provisional:
             self._ctx.log(final_transcript(final, now_ns, provisional=True))
-        self._feed(on.FinalText(now_ns, final.utterance_id, final.text, final.provisional))
+        self._feed(
+            on.FinalText(
+                now_ns,
+                final.utterance_id,
+                final.text,
+                final.provisional,
+                final.avg_logprob,
+                final.no_speech_prob,
+                final.language,
+                # 0: the recogniser does not detect languages.
+                final.language_probability or 1.0,
+            )
+        )
 
     def on_utterance_error(self, error: pb.UtteranceError) -> None:
         """The recogniser could not decode the utterance."""

@@ -33,21 +33,13 @@ class Phrasebook:
     def __init__(self, tts: TtsClient, agent: AgentSettings, clock: Clock) -> None:
         self._tts = tts
         self._clock = clock
-        self._texts = (
-            agent.greeting,
-            agent.apology_retry,
-            agent.apology_goodbye,
-            agent.reprompt,
-            agent.goodbye,
-            agent.not_understood,
-            agent.time_over,
-        )
+        self._texts = agent.sentences()
         self._phrases: dict[tuple[str, int], Phrase] = {}
 
     @property
     def complete(self) -> bool:
         """Every sentence is there at every rate."""
-        return len(self._phrases) >= len(set(self._texts)) * len(RATES_HZ)
+        return len(self._phrases) >= len(self._texts) * len(RATES_HZ)
 
     async def load(self) -> None:
         """Make what is missing; tries again, with backoff, until all is there."""

@@ -10,9 +10,11 @@ from services.orchestrator.call_context import CallContext
 from services.orchestrator.media.playout import Utterance
 from services.orchestrator.replies import Making
 
-Kind = Literal["reply", "greeting", "reprompt", "clarification", "apology", "goodbye", "filler"]
+Kind = Literal["reply", "greeting", "disclosure", "reprompt", "clarification", "apology", "goodbye", "filler"]
 # Not part of the conversation the model continues.
-NOT_REMEMBERED: frozenset[Kind] = frozenset(("apology", "filler"))
+NOT_REMEMBERED: frozenset[Kind] = frozenset(("apology", "disclosure", "filler"))
+# Asks the caller to speak: pointless once the caller has.
+OVERTAKEN: frozenset[Kind] = frozenset(("greeting", "reprompt", "clarification", "filler"))
 
 
 @dataclass(slots=True)
@@ -23,12 +25,19 @@ class Speech:
     kind: Kind
     utterance: Utterance
     making: Making | None = None
-    # Nothing can interrupt it, and the call ends after it.
+    # It is finished whoever speaks (legal text).
+    protected: bool = False
+    # So is this, and the call ends after it.
     last: bool = False
     then: Callable[[], None] | None = None
     committed_ns: int = 0
     text_logged: int = 0
     measured: bool = False
+
+    @property
+    def must_finish(self) -> bool:
+        """Nothing can interrupt it."""
+        return self.protected or self.last
 
 
 class SpeechLog:
@@ -39,8 +48,8 @@ class SpeechLog:
         # End of the caller's turn that is not answered yet.
         self._unanswered_ns: int | None = None
 
-    def turn_ended(self, last_voiced_ns: int) -> None:
-        """From here voice-to-voice counts."""
+    def turn_ended(self, last_voiced_ns: int | None) -> None:
+        """From here voice-to-voice counts; None: the turn was not spoken."""
         self._unanswered_ns = last_voiced_ns
 
     def began(self, speech: Speech) -> None:

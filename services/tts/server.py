@@ -12,7 +12,7 @@ from services.common.errors import InvalidInputError, OverloadedError, Trunkline
 from services.common.log import get_logger
 from services.common.models import ModelStore
 from services.common.rpc_server import GrpcService
-from services.common.settings import AgentSettings, Settings
+from services.common.settings import Settings
 from services.pb.trunkline.common.v1 import common_pb2
 from services.pb.trunkline.tts.v1 import tts_pb2, tts_pb2_grpc
 from services.tts import metrics
@@ -72,7 +72,7 @@ class TtsServicer(tts_pb2_grpc.TtsServiceServicer):
             log.warning("agent phrases not made in advance", reason=error.message)
             return 0
         texts: dict[str, None] = {}
-        for sentence in _sentences(self._agent):
+        for sentence in self._agent.sentences():
             splitter = ClauseSplitter(self._settings.first_clause_chars, voice.locale)
             texts |= {clause.text.strip(): None for clause in [*splitter.push(sentence), *splitter.flush()]}
         return sum(await asyncio.gather(*(self._warm_phrase(text, voice) for text in texts)))
@@ -204,12 +204,6 @@ def _pass_on(reader: asyncio.Task[None], utterance: Utterance) -> None:
     """An error that `_read` did not expect ends the utterance too, instead of leaving it to wait for text."""
     if not reader.cancelled() and (error := reader.exception()) is not None:
         utterance.fail(error)
-
-
-def _sentences(agent: AgentSettings) -> list[str]:
-    """What the agent says whatever the caller says: every text of its settings that is spoken as it stands."""
-    unspoken = {"locale", "voice", "system_prompt"}
-    return [value for name, value in agent if name not in unspoken and isinstance(value, str)]
 
 
 def build(settings: Settings, clock: Clock) -> GrpcService:

@@ -30,6 +30,7 @@ from services.orchestrator.events import Event
 from services.orchestrator.media.leg import Leg, LegFormat, LegInfo, LegSink, Playout
 from services.orchestrator.media.ticker import Ticker
 from services.orchestrator.phrases import Phrasebook
+from services.orchestrator.turns.decisions import Decision
 from services.tts.server import build as build_tts
 from services.vad.server import build as build_vad
 
@@ -156,11 +157,16 @@ class BrokenStore:
 class Lab:
     """Starts and stops services by name; `settings` may be overridden."""
 
-    def __init__(self, reply_words: int = 4, asr_final_ms: int = 20, **overrides: Any) -> None:
+    def __init__(self, reply_words: int = 4, asr_final_ms: int = 20, llm_ttft_ms: int = 30, **overrides: Any) -> None:
         scripted: dict[str, dict[str, Any]] = {name: {"engine": "scripted"} for name in ("vad", "asr", "llm", "tts")}
         # Four words of the scripted reply: a second of speech is enough for most tests.
         scripted["llm"] |= {"max_tokens": reply_words, "slots": 64}
-        latencies = {"asr_final_ms": asr_final_ms, "llm_ttft_ms": 30, "tts_ttfa_ms": 10, "llm_tokens_per_s": 500}
+        latencies = {
+            "asr_final_ms": asr_final_ms,
+            "llm_ttft_ms": llm_ttft_ms,
+            "tts_ttfa_ms": 10,
+            "llm_tokens_per_s": 500,
+        }
         tree = {**scripted, "scripted": latencies, **overrides}
         self.settings = load_settings(env={}, overrides=tree)
         self.clock = SystemClock()
@@ -171,6 +177,7 @@ class Lab:
         self.services: Services
         self.registry: CallRegistry
         self.store: CallStore = NoStore()
+        self.calls: list[Call] = []
         self._background: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "Lab":
@@ -208,7 +215,8 @@ class Lab:
             await channel.close()
 
     def _create(self, handle: CallHandle, leg: Leg) -> Call:
-        return Call(handle, leg, self.services, self.settings, self.clock, self.store)
+        self.calls.append(Call(handle, leg, self.services, self.settings, self.clock, self.store))
+        return self.calls[-1]
 
     async def start(self, name: str) -> None:
         """Start a service, on the port it had before if it was killed."""
@@ -231,7 +239,8 @@ class Lab:
     def call(self, leg: FakeLeg | None = None) -> "CallOnBench":
         """Ring, and be answered."""
         leg = leg or FakeLeg()
-        return CallOnBench(self, leg, self.registry.start(leg))
+        handle = self.registry.start(leg)
+        return CallOnBench(self, leg, handle, self.calls[-1])
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition; looked at every 5 ms, with a deadline."""
@@ -243,10 +252,15 @@ class Lab:
 class CallOnBench:
     """One call with what it logged."""
 
-    def __init__(self, lab: Lab, leg: FakeLeg, handle: CallHandle) -> None:
+    def __init__(self, lab: Lab, leg: FakeLeg, handle: CallHandle, call: Call) -> None:
         self.lab = lab
         self.leg = leg
         self.handle = handle
+        self.call = call
+
+    def decide(self, decision: Decision) -> None:
+        """As if the turn-taker had decided so."""
+        self.call.conductor.carry_out(decision)
 
     def events(self, kind: type[Event]) -> list[Any]:
         return [event for event in self.handle.events.snapshot() if isinstance(event, kind)]

@@ -36,9 +36,7 @@ async def warmed(settings: Settings, ms: float) -> tuple[TtsServicer, bool]:
 
 async def test_the_service_is_not_ready_before_the_agents_sentences_are_made_at_every_rate_of_a_leg() -> None:
     settings = load_settings(env={})
-    agent = settings.agent
-    others = (agent.not_understood, agent.apology_retry, agent.reprompt, agent.apology_goodbye, agent.goodbye)
-    expected = len(WARM_RATES_HZ) * len(clauses_of(settings, agent.greeting, agent.time_over, *others))
+    expected = len(WARM_RATES_HZ) * len(clauses_of(settings, *settings.agent.sentences()))
     servicer, ready = await warmed(settings, 19)
     assert not ready
     servicer, ready = await warmed(settings, 21)

@@ -52,6 +52,11 @@ class Mouth:
         """What plays, or plays next."""
         return self._buffer.current
 
+    @property
+    def silencing(self) -> bool:
+        """The leg was told to be silent and has not said yet what had left by then."""
+        return self._silencing
+
     def set_format(self, fmt: LegFormat) -> list[Utterance]:
         """The codec changed. Returns what had to be dropped because it was made for another rate."""
         self._sent = 0
@@ -61,6 +66,17 @@ class Mouth:
         """Play it as soon as what is there before has been played."""
         self._buffer.enqueue(utterance)
         self.pump()
+
+    def say_first(self, utterance: Utterance) -> None:
+        """Play it before what waits; nothing of that may have been played yet."""
+        self._buffer.enqueue_first(utterance)
+        self.pump()
+
+    def end_early(self, utterance: Utterance) -> bool:
+        """Let it end with the word that plays; False when it had not begun: then it is forgotten."""
+        plays = self._buffer.end_at_word(utterance)
+        self.pump()
+        return plays
 
     def forget(self, utterance: Utterance) -> None:
         """No audio will come of it."""

@@ -126,6 +126,32 @@ class PlayoutBuffer:
         """Play it after what is there already."""
         self._queue.append(utterance)
 
+    def enqueue_first(self, utterance: Utterance) -> None:
+        """Play it before what waits, of which nothing was handed over yet."""
+        self._queue.appendleft(utterance)
+        self._position = 0
+
+    def end_at_word(self, utterance: Utterance) -> bool:
+        """Something better is there: it ends with the word that was handed over last; without one it is dropped.
+
+        Returns whether any of it plays.
+        """
+        if utterance is not self.current or not self._position:
+            self.discard(utterance)
+            return False
+        end, text_end = self._position, 0
+        for word in utterance.words:
+            if self._position <= word.start:
+                break
+            text_end = word.text_end
+            if self._position < word.end:
+                end = word.end
+                break
+        del utterance.audio[2 * end :]
+        utterance.text = utterance.text[:text_end]
+        utterance.finished = True
+        return True
+
     def discard(self, utterance: Utterance) -> None:
         """Forget an utterance that will not come (no audio was made of it)."""
         if utterance is self.current:
