@@ -337,10 +337,26 @@ class AgentSettings(Section):
         return tuple(dict.fromkeys(text for text in said if text.strip()))
 
 
+class AuditSettings(Section):
+    """The audit log (docs/audit.md). Its keys lie under `data_dir`/audit unless named here; `trunkline audit init`."""
+
+    # What is kept of personal data beside its commitments. none: they can never be opened.
+    personal: Literal["none", "sealed", "plain"] = "none"
+    # Credentials that may only insert; empty: database.dsn with the role trunkline_audit_writer.
+    dsn: str = ""
+    log_key_file: Path | None = None
+    seal_key_file: Path | None = None
+    # A signed checkpoint after so long, when there is something new.
+    checkpoint_s: Annotated[float, Field(gt=0)] = 60.0
+    # "<url> <public key>" of every witness, e.g. "http://127.0.0.1:8095 witness.example/w1+abcd1234+BA…".
+    witnesses: tuple[str, ...] = ()
+
+
 class RecordsSettings(Section):
     """What of a call's words is stored. Consent comes with the records room; until then: nothing by default."""
 
     transcripts: Literal["none", "all"] = "none"
+    audit: AuditSettings = AuditSettings()
 
 
 class OrchestratorSettings(Section):

@@ -11,6 +11,7 @@ from services.common.log import get_logger
 from services.common.rpc_client import open_channel
 from services.common.settings import Settings
 from services.orchestrator.about import About
+from services.orchestrator.audit_door import AuditDoor
 from services.orchestrator.call import Call
 from services.orchestrator.call_context import Services
 from services.orchestrator.calls import CallHandle, CallRegistry
@@ -65,6 +66,7 @@ class Orchestrator:
         self._name = worker_name(orchestrator.worker)
         self._line = TelephonyLine(self._channels["telephony"], clock, self._on_incoming, self._presence)
         self._calls: StoredCalls | None = None
+        self._audit = AuditDoor()
         self._services.ticker.add(self._line, self._line.flush)
         self.registry = CallRegistry(clock, orchestrator.max_calls, self._new_call, orchestrator.worker)
         self._readiness = Readiness(self.registry, PARTS)
@@ -86,7 +88,7 @@ class Orchestrator:
         warm_audio()
         token = load_operator_token(settings.data_dir)
         about = About(settings, self._channels)
-        web = await self._start_web(create_app(self.registry, settings, about, clock, token))
+        web = await self._start_web(create_app(self.registry, settings, about, clock, token, self._audit))
         log.info("web ready", address=web.url)
         store: Store | None = None
         try:
@@ -95,6 +97,7 @@ class Orchestrator:
                 store = await self._open_store()
                 if store is not None:
                     self._calls = StoredCalls(store, settings.agent.locale, clock)
+                    self._audit.open(store.audit.log)
                     calls = store.calls
                     watching = tasks.create_task(
                         watch_probe("database", lambda: calls.get_call(""), self._readiness, clock)

@@ -6,9 +6,12 @@ import itertools
 from services.common.clock import Clock
 from services.common.errors import DeadlineError, TrunklineError
 from services.common.log import get_logger
+from services.common.personal import Personal
 from services.orchestrator.calls import CallHandle
 from services.orchestrator.events import CallEnded, Event
 from services.orchestrator.store import Store
+from services.orchestrator.store.records import clean
+from services.records.entry import AuditEntry
 
 log = get_logger(__name__)
 
@@ -28,6 +31,7 @@ class StoredCalls:
 
     async def begin(self, handle: CallHandle) -> None:
         """Durable when it returns. Raises TrunklineError when the database does not take it in time."""
+        audit = self._store.audit.log.pending_row(self._started(handle))
         try:
             async with asyncio.timeout(BEGIN_DEADLINE_S):
                 await self._store.calls.create_call(
@@ -38,9 +42,11 @@ class StoredCalls:
                     agent_digest=NO_BUNDLE,
                     locale=self._locale,
                     started_at=handle.started_at,
+                    audit=audit,
                 )
         except TimeoutError:
             raise DeadlineError(f"The database did not take the call within {BEGIN_DEADLINE_S:.0f} s.") from None
+        self._store.audit.log.nudge()
         seq = itertools.count()
 
         def put(event: Event) -> None:
@@ -58,6 +64,19 @@ class StoredCalls:
         """Wait until the ends of all calls are written (each has its own deadline)."""
         await asyncio.gather(*self._ending, return_exceptions=True)
 
+    def _started(self, handle: CallHandle) -> AuditEntry:
+        info = handle.info
+        return AuditEntry(
+            actor="system",
+            action="call.started",
+            at=handle.started_at,
+            subject=handle.call_id,
+            call_id=handle.call_id,
+            bundle_digest=NO_BUNDLE,
+            detail={"transport": info.transport, "locale": self._locale},
+            personal={"caller": _clean(info.caller), "callee": _clean(info.callee)},
+        )
+
     async def _finish(self, call_id: str, event: CallEnded) -> None:
         await self._store.writer.flush_call(call_id)
         try:
@@ -66,3 +85,9 @@ class StoredCalls:
             )
         except TrunklineError as error:
             log.error("call end not stored", call_id=call_id, error=type(error).__name__)
+        self._store.audit.log.nudge()
+
+
+def _clean(value: Personal[str]) -> Personal[str]:
+    """What a device sent, as PostgreSQL and JSON can hold it."""
+    return Personal(str(clean(value.reveal())), "uri")

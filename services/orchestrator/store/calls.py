@@ -18,17 +18,48 @@ from services.orchestrator.store.records import (
 
 _CALL_COLUMNS = "call_id, transport, caller, callee, agent_digest, locale, started_at, ended_at, cause, detail"
 
+# The audit entry of an ended call, in the statement that ends it: it commits with it or not at all.
+_AUDIT_ENDED = """
+INSERT INTO audit_pending (body)
+SELECT jsonb_build_object(
+    'v', 1, 'actor', 'system', 'action', 'call.ended', 'subject', call_id, 'call', call_id, 'bundle', agent_digest,
+    'at', to_char(ended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'detail', jsonb_build_object('cause', coalesce(cause, ''), 'detail', coalesce(detail, '')),
+    'personal', jsonb_build_object())
+FROM ended
+"""
+_ENDED = "RETURNING calls.call_id, calls.agent_digest, calls.ended_at, calls.cause, calls.detail"
+
 # The call's own row ends in the statement that stores its CallEnded, so the two never disagree.
-_INSERT_EVENTS = """
+_INSERT_EVENTS = f"""
 WITH stored AS (
     INSERT INTO events (call_id, seq, at_ns, wall, type, payload)
     SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::text[], $6::jsonb[])
     ON CONFLICT (call_id, seq) DO NOTHING
     RETURNING call_id, wall, type, payload
+), ended AS (
+    UPDATE calls SET ended_at = stored.wall, cause = stored.payload->>'cause', detail = stored.payload->>'detail'
+    FROM stored
+    WHERE calls.call_id = stored.call_id AND stored.type = 'CallEnded' AND calls.ended_at IS NULL
+    {_ENDED}
 )
-UPDATE calls SET ended_at = stored.wall, cause = stored.payload->>'cause', detail = stored.payload->>'detail'
-FROM stored
-WHERE calls.call_id = stored.call_id AND stored.type = 'CallEnded' AND calls.ended_at IS NULL
+{_AUDIT_ENDED}
+"""
+
+_FINISH_CALL = f"""
+WITH ended AS (
+    UPDATE calls SET ended_at = $2, cause = $3, detail = $4 WHERE call_id = $1 AND ended_at IS NULL {_ENDED}
+)
+{_AUDIT_ENDED}
+"""
+
+_CREATE_CALL = """
+WITH created AS (
+    INSERT INTO calls (call_id, transport, caller, callee, agent_digest, locale, started_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (call_id) DO NOTHING
+    RETURNING call_id
+)
+INSERT INTO audit_pending (body, openings) SELECT $8::jsonb, $9::jsonb FROM created WHERE $8 IS NOT NULL
 """
 
 
@@ -49,15 +80,17 @@ class CallStore:
         agent_digest: str,
         locale: str,
         started_at: datetime,
+        audit: tuple[str, str] | None = None,
     ) -> None:
         """Durable when it returns: called before the call is answered. A second time changes nothing.
 
-        `caller` and `callee` are stored under the same policy as words.
+        `caller` and `callee` are stored under the same policy as words. `audit` (`AuditLog.pending_row`) is stored
+        with the call or not at all.
         """
+        body, openings = audit or (None, None)
         with typed_errors("creating a call"):
             await self._pool.execute(
-                "INSERT INTO calls (call_id, transport, caller, callee, agent_digest, locale, started_at) "
-                "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (call_id) DO NOTHING",
+                _CREATE_CALL,
                 call_id,
                 transport,
                 clean(censor(caller, self.policy)),
@@ -65,6 +98,8 @@ class CallStore:
                 agent_digest,
                 locale,
                 started_at,
+                body,
+                openings,
             )
 
     async def append_events(self, call_id: str, events: Sequence[StoredEvent]) -> None:
@@ -93,7 +128,7 @@ class CallStore:
         """The call is over. The first end counts, be it this or a stored CallEnded."""
         with typed_errors("finishing a call"):
             await self._pool.execute(
-                "UPDATE calls SET ended_at = $2, cause = $3, detail = $4 WHERE call_id = $1 AND ended_at IS NULL",
+                _FINISH_CALL,
                 call_id,
                 ended_at,
                 cause,

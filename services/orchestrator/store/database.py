@@ -8,6 +8,7 @@ import asyncpg
 from services.common.clock import Clock, sleep_s
 from services.common.errors import UnavailableError
 from services.common.settings import Settings
+from services.orchestrator.store.audit import AuditRoom, open_audit
 from services.orchestrator.store.calls import CallStore
 from services.orchestrator.store.embedded import EmbeddedPostgres
 from services.orchestrator.store.errors import StoreError, typed_errors
@@ -24,16 +25,23 @@ class Store:
     """Everything of the database that a process holds."""
 
     def __init__(
-        self, calls: CallStore, writer: EventWriter, pool: asyncpg.Pool, embedded: EmbeddedPostgres | None
+        self,
+        calls: CallStore,
+        writer: EventWriter,
+        audit: AuditRoom,
+        pool: asyncpg.Pool,
+        embedded: EmbeddedPostgres | None,
     ) -> None:
         self.calls = calls
         self.writer = writer
+        self.audit = audit
         self.embedded = embedded
         self._pool = pool
 
     async def close(self, drain_s: float = 5.0) -> None:
         """Write what waits, close the pool, stop the embedded server."""
         await self.writer.close(drain_s)
+        await self.audit.close(drain_s)
         self._pool.terminate()
         if self.embedded is not None:
             await self.embedded.stop()
@@ -55,6 +63,7 @@ async def open_store(settings: Settings, clock: Clock) -> Store:
         dsn = await embedded.start()
     try:
         pool = await _connect(dsn, settings, embedded)
+        audit = await open_audit(settings, dsn, clock)
     except BaseException:
         if embedded is not None:
             await embedded.stop()
@@ -62,7 +71,7 @@ async def open_store(settings: Settings, clock: Clock) -> Store:
     calls = CallStore(pool, settings.records.transcripts)
     writer = EventWriter(calls, clock, settings.records.transcripts)
     writer.start()
-    return Store(calls, writer, pool, embedded)
+    return Store(calls, writer, audit, pool, embedded)
 
 
 async def _until_up(dsn: str, clock: Clock) -> None:

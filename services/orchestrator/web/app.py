@@ -4,6 +4,7 @@ from aiohttp import web
 
 from services.common.clock import Clock
 from services.common.settings import Settings
+from services.orchestrator.audit_door import NoAudit
 from services.orchestrator.calls import CallRegistry
 from services.orchestrator.media.webrtc_endpoint import WebRtcEndpoint
 from services.orchestrator.web import calls
@@ -17,20 +18,27 @@ from services.orchestrator.web.offer import OfferHandler
 from services.orchestrator.web.pages import add_pages, load_assets
 from services.orchestrator.web.rate_limit import RateLimiter
 from services.orchestrator.web.security import add_headers, same_origin
+from services.records.audit_log import AuditSink
 
 
 def create_app(
-    registry: CallRegistry, settings: Settings, about: AboutSource, clock: Clock, operator_token: str
+    registry: CallRegistry,
+    settings: Settings,
+    about: AboutSource,
+    clock: Clock,
+    operator_token: str,
+    audit: AuditSink | None = None,
 ) -> web.Application:
     """The HTTP API and the page over `registry`.
 
-    Cleaning the application up ends all browser legs and event streams; draining calls first is the registry's part.
+    What an operator does is put into `audit` before it is done. Cleaning the application up ends all browser legs and
+    event streams; draining calls first is the registry's part.
     Raises SettingsError when the TURN password cannot be read.
     """
     app = web.Application(middlewares=[typed_errors, same_origin], client_max_size=MAX_BODY_BYTES)
     webrtc = WebRtcEndpoint(settings.orchestrator.webrtc, settings.orchestrator.committed_ms, clock)
     access = Access(operator_token, lambda call_id: registry.get(call_id) is not None)
-    app[CONTEXT] = Context(registry, settings, clock, access, webrtc)
+    app[CONTEXT] = Context(registry, settings, clock, access, webrtc, audit or NoAudit())
     app.on_response_prepare.append(add_headers)
 
     limits = settings.orchestrator.webrtc

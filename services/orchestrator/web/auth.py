@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from aiohttp import web
 
@@ -73,11 +74,16 @@ class Access:
         if not _same(_bearer(request), self._operator_token):
             raise _unauthorized()
 
-    def require_call(self, request: web.Request, call_id: str) -> None:
-        """The operator's or this call's token, as a bearer or as `?token=` (a browser's WebSocket has no headers)."""
+    def require_call(self, request: web.Request, call_id: str) -> Literal["operator", "caller"]:
+        """Whose token it is: the operator's or this call's, as a bearer or as `?token=` (a browser's WebSocket has no
+        headers). Raises HttpError 401 for any other.
+        """
         token = _bearer(request) or request.query.get("token", "")
-        if not (_same(token, self._operator_token) or _same(token, self._calls.get(call_id, ""))):
-            raise _unauthorized()
+        if _same(token, self._operator_token):
+            return "operator"
+        if _same(token, self._calls.get(call_id, "")):
+            return "caller"
+        raise _unauthorized()
 
 
 def _bearer(request: web.Request) -> str:

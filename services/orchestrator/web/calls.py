@@ -10,6 +10,7 @@ from services.orchestrator.calls import CallHandle
 from services.orchestrator.events import to_json
 from services.orchestrator.web.context import call_of, context_of
 from services.orchestrator.web.errors import HttpError
+from services.records.entry import AuditEntry
 
 
 def call_json(handle: CallHandle) -> dict[str, Any]:
@@ -48,9 +49,21 @@ async def get_call(request: web.Request) -> web.Response:
 
 
 async def hang_up(request: web.Request) -> web.Response:
-    """DELETE /api/calls/{id}: end the call; harmless when it is over."""
-    context_of(request).access.require_call(request, request.match_info["call_id"])
+    """DELETE /api/calls/{id}: end the call; harmless when it is over. An operator's is audited before it is done."""
+    context = context_of(request)
+    actor = context.access.require_call(request, request.match_info["call_id"])
     handle = call_of(request)
+    if actor == "operator" and not handle.ended:
+        await context.audit.append(
+            AuditEntry(
+                actor=actor,
+                action="call.hangup",
+                at=context.clock.wall(),
+                subject=handle.call_id,
+                call_id=handle.call_id,
+                detail={"via": "api"},
+            )
+        )
     handle.hangup("api")
     return web.json_response({"call_id": handle.call_id, "ended": handle.ended})
 

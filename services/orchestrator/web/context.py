@@ -10,6 +10,7 @@ from services.orchestrator.calls import CallHandle, CallRegistry
 from services.orchestrator.media.webrtc_endpoint import WebRtcEndpoint
 from services.orchestrator.web.auth import Access
 from services.orchestrator.web.errors import HttpError
+from services.records.audit_log import AuditSink
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Context:
     clock: Clock
     access: Access
     webrtc: WebRtcEndpoint
+    audit: AuditSink
 
 
 CONTEXT = web.AppKey("context", Context)
