@@ -79,6 +79,11 @@ class EmbeddedPostgres:
         """Of the postmaster, while it runs."""
         return running_postmaster(self._data)
 
+    @property
+    def exists(self) -> bool:
+        """There are data from an earlier start."""
+        return (self._data / "PG_VERSION").exists()
+
     async def start(self) -> str:
         """Bring the server up and give the DSN. Raises UnavailableError with the end of the server's log."""
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
