@@ -25,17 +25,22 @@ def audit_dir(data_dir: Path) -> Path:
 
 def write_secret(path: Path, text: str) -> None:
     """Create a file of mode 0600, durably; never replaces one. Raises FileExistsError, SettingsError."""
+    scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
+        # A link is there whole or not at all, and fails where there is a key.
+        os.link(scratch, path)
     except FileExistsError:
         raise
     except OSError as error:
         raise SettingsError(f"{path} cannot be written: {error.strerror}.", remedy="Choose a writable place.") from None
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def read_secret(path: Path) -> str:
