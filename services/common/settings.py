@@ -271,12 +271,26 @@ class TurnSettings(Section):
     endpoint_incomplete_ms: Positive = 1500
     # Moves every wait: later is safer, earlier is quicker.
     endpoint_shift_ms: int = 0
-    # Barge-in: playout pauses at onset; by then it is decided to stop or resume.
+    # Replies prepared before the turn is over: at most so many for one utterance.
+    max_speculations: Annotated[int, Field(ge=0)] = 3
+    # Barge-in: playout pauses after so much speech; short sounds are given back by the second time, clear words stop
+    # at once, and a sound that is neither has until the last time to become words.
     barge_in_pause_ms: Positive = 64
     barge_in_decide_ms: Positive = 500
     barge_in_stop_speech_ms: Positive = 350
+    barge_in_words_ms: Positive = 1000
     silence_reprompt_ms: Positive = 12_000
-    max_reprompts: int = 2
+    # Silence is asked about so often (again, simpler, with an offer of keys or a person); then the call ends.
+    max_reprompts: Annotated[int, Field(ge=0)] = 3
+    # An answer that takes longer after the turn was decided gets a word of patience, and one more; 0: none.
+    filler_ms: Annotated[int, Field(ge=0)] = 800
+    filler_again_ms: Positive = 5_000
+    # What the recogniser doubts is asked again, not acted upon (log-probability per token, p(no speech)); so often,
+    # then help is offered.
+    low_score_logprob: float = -0.9
+    low_score_no_speech: Annotated[float, Field(ge=0, le=1)] = 0.6
+    foreign_language_probability: Annotated[float, Field(ge=0, le=1)] = 0.8
+    max_clarifications: Annotated[int, Field(ge=0)] = 2
 
 
 class AgentSettings(Section):

@@ -1,47 +1,101 @@
-"""The caller speaks while the agent does: is it an interruption, a backchannel or a cough?
+"""The caller speaks while the agent does: is it an interruption, a backchannel, a cough, an echo, the television?
 
-Playing pauses first and the question is answered after: by the words when there are any, by how long the sound
-lasted when there are none.
+Playing pauses first and the question is answered after. While it is paused nobody is talked over, and a stop cannot
+be taken back; so short sounds give the floor back at once, clear words take it at once, and a long sound without
+words is given a little more time to become words.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 from services.common.settings import TurnSettings
-from services.orchestrator.turns.lexicon.words import words_of
+from services.orchestrator.turns.echo import is_echo
+from services.orchestrator.turns.expectation import Expectation
+from services.orchestrator.turns.lexicon.words import Lexicon, words_of
 
-_BACKCHANNELS_TEXT = """
-mhm mm mmm hm hmm uh huh uhhuh aha ah oh yeah yep ok okay right sure i see good
-"""
-_BACKCHANNELS = frozenset(_BACKCHANNELS_TEXT.split())
-MAX_BACKCHANNEL_WORDS = 3
-# A decision waits this much longer for words that are being decoded.
-WORDS_GRACE_MS = 400
+MAX_BACKCHANNEL_WORDS = 4
+# So many words of a text that may still change are an interruption.
+LEAST_PARTIAL_WORDS = 2
 
-Verdict = Literal["wait", "resume", "stop"]
-
-
-def is_backchannel(text: str) -> bool:
-    """Only sounds of listening ("mhm", "okay", "I see"): the agent should go on."""
-    words = words_of(text.replace("-", " "))
-    return 0 < len(words) <= MAX_BACKCHANNEL_WORDS and all(word in _BACKCHANNELS for word in words)
+Taken = Literal["speech", "words"]
+# Who has the floor now and why; None: not yet decided.
+Verdict = tuple[Literal["stop"], Taken] | tuple[Literal["resume"], str] | None
 
 
-def by_words(text: str) -> Verdict:
-    """A final text decides: words take the floor, nothing and backchannels give it back."""
-    return "resume" if not text.strip() or is_backchannel(text) else "stop"
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What is known of it: since when, how much of it was speech, whether it goes on, and how loud it is."""
+
+    since_onset_ms: float
+    voiced_ms: float
+    still_speaking: bool
+    distant: bool = False
+    below_usual_db: float | None = None
 
 
-def by_duration(
-    settings: TurnSettings, *, since_onset_ms: float, voiced_ms: float, still_speaking: bool, partial: str
-) -> Verdict:
-    """Before a final text: short sounds give the floor back at the decision time, long ones take it."""
-    if partial and not is_backchannel(partial) and len(words_of(partial)) >= 2:
-        return "stop"
-    if since_onset_ms < settings.barge_in_decide_ms:
-        return "wait"
-    if voiced_ms < settings.barge_in_stop_speech_ms:
-        # A sound that goes on is decided by what becomes of it.
-        return "wait" if still_speaking else "resume"
-    if still_speaking or since_onset_ms >= settings.barge_in_decide_ms + WORDS_GRACE_MS:
-        return "stop"
-    return "wait"
+@dataclass(frozen=True, slots=True)
+class Overheard:
+    """What the agent is saying, and what it asks for."""
+
+    lexicon: Lexicon
+    expected: Expectation
+    saying: str = ""
+
+
+def is_backchannel(text: str, lexicon: Lexicon) -> bool:
+    """Only sounds of listening ("mhm", "okay", "I see") or laughter: the agent should go on."""
+    words = words_of(text)
+    if not words:
+        return False
+    if all(word in lexicon.laughter for word in words):
+        return True
+    heard_only = lexicon.backchannels | lexicon.laughter
+    return len(words) <= MAX_BACKCHANNEL_WORDS and all(word in heard_only for word in words)
+
+
+def by_words(text: str, sound: Sound, over: Overheard) -> Verdict:
+    """A final text decides: words take the floor; nothing, backchannels, echo and other people give it back."""
+    if not text.strip():
+        return "resume", "no words"
+    if sound.distant:
+        return "resume", "background"
+    if is_echo(text, over.saying, sound.below_usual_db) and not _chosen(text, over):
+        return "resume", "echo"
+    if is_backchannel(text, over.lexicon) and not _answers(text, over):
+        return "resume", "backchannel"
+    return "stop", "words"
+
+
+def by_sound(settings: TurnSettings, sound: Sound, partial: str, over: Overheard) -> Verdict:
+    """Before a final text: what the sound and the words so far decide."""
+    heard = by_words(partial, sound, over)
+    if heard == ("stop", "words") and len(words_of(partial)) >= LEAST_PARTIAL_WORDS:
+        return heard
+    if sound.since_onset_ms < settings.barge_in_decide_ms:
+        return None
+    if sound.distant:
+        return "resume", "background"
+    if partial and heard == ("resume", "echo"):
+        return heard
+    if not sound.still_speaking:
+        short = sound.voiced_ms < settings.barge_in_stop_speech_ms
+        # Words that come later than this still decide: a resume can be followed by a stop.
+        waited = sound.since_onset_ms >= settings.barge_in_words_ms
+        if short or waited:
+            return "resume", "short sound" if short else "no words yet"
+        return None
+    # Mostly voiced for so long: somebody speaks, whatever the words will be.
+    patience_ms = settings.barge_in_words_ms * (2 if heard == ("resume", "backchannel") else 1)
+    long = sound.since_onset_ms >= patience_ms and sound.voiced_ms >= 0.6 * patience_ms
+    return ("stop", "speech") if long else None
+
+
+def _answers(text: str, over: Overheard) -> bool:
+    """ "Yes" and "no" answer a question that wants them, even before it is finished; "okay" is too easily said."""
+    return over.expected.kind in ("yes_no", "choice") and any(w in over.lexicon.plain_answers for w in words_of(text))
+
+
+def _chosen(text: str, over: Overheard) -> bool:
+    """An offered choice, repeated by the caller, sounds like the agent's own words."""
+    words = set(words_of(text))
+    return any(words & set(option.split()) for option in over.expected.options)

@@ -43,6 +43,13 @@ class SpeechDetector:
         self.voiced_ns = 0
         # How long the latest dip lasted, once speech has gone on.
         self.pause_ns = 0
+        self._level_sum_db = 0.0
+        self._levels = 0
+
+    @property
+    def level_db(self) -> float | None:
+        """Mean level of the utterance's speech in dBFS; None: not measured."""
+        return self._level_sum_db / self._levels if self._levels else None
 
     def push(self, frame: VadFrame) -> Edge | None:
         """Take the next frame. "onset" when an utterance begins, "resumed" when it goes on after `dip()`."""
@@ -67,6 +74,7 @@ class SpeechDetector:
         self.active = self.voiced = self._dipped = False
         self._run_ns = self.voiced_ns = 0
         self._peak_db = QUIET_DB
+        self._level_sum_db, self._levels = 0.0, 0
 
     def _listen(self, frame: VadFrame) -> Edge | None:
         if frame.probability < self._settings.speech_threshold:
@@ -96,6 +104,8 @@ class SpeechDetector:
             self.last_voiced_ns = frame.end_ns
             return
         self._peak_db = max(self._peak_db - 0.05, *frame.levels_db)
+        self._level_sum_db += max(frame.levels_db)
+        self._levels += 1
         least = self._least_db()
         part_ns = FRAME_NS // len(frame.levels_db)
         for back, level in enumerate(reversed(frame.levels_db)):

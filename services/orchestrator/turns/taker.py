@@ -7,24 +7,23 @@
 
 One utterance at a time; each ends in exactly one of EndTurn, UnclearTurn, Discard, FailTurn. While the agent is
 pending or speaking the utterance is also contested: PausePlayout is followed by exactly one of ResumePlayout and
-StopPlayout (barge_in.py decides). Time comes only with signals; `next_deadline_ns` says when to send a Tick.
+StopPlayout (floor.py, barge_in.py). Keys are collected beside it (keypad.py); an answer is spoken or keyed, not both.
+Time comes only with signals; `next_deadline_ns` says when to send a Tick.
 """
 
 from dataclasses import dataclass, field
 
 from services.common.settings import TurnSettings
-from services.orchestrator.turns import barge_in
 from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns import signals as on
-from services.orchestrator.turns.completeness import read
-from services.orchestrator.turns.endpoint import Wait, endpoint_wait
-from services.orchestrator.turns.expectation import OPEN, Expectation
 from services.orchestrator.turns.floor import Floor
-from services.orchestrator.turns.lexicon import lexicon
-from services.orchestrator.turns.lexicon.words import Lexicon, normalized
-from services.orchestrator.turns.profile import PROFILES, CallerPauses
+from services.orchestrator.turns.hearing import Hearing
+from services.orchestrator.turns.keypad import KeyCollector, rule_for
+from services.orchestrator.turns.profile import CallerPauses
+from services.orchestrator.turns.silence import Misunderstandings, Patience, Silence
+from services.orchestrator.turns.speculation import speculation_due_ns
 from services.orchestrator.turns.speech import SpeechDetector
-from services.orchestrator.turns.utterance import Silence, Utterance
+from services.orchestrator.turns.utterance import Utterance
 
 MS = 1_000_000
 # Without frames (loss, a peer that sends nothing in silence) time alone ends speech, this much later.
@@ -34,38 +33,37 @@ FAIL_AFTER_LATE_MS = 8_000
 # Without text, speech shorter than this is not worth asking "what did you say?".
 UNCLEAR_VOICED_MS = 500
 MAX_UTTERANCE_MS = 28_000
-# While the turn is still open the turn model is asked again, with this much silence after the last voiced frame.
-ASK_AGAIN_MS = (400, 700)
 # Speech that begins so soon after an end of turn was its continuation: the end came too early.
 CUT_OFF_MS = 1_500
 
 
 @dataclass(slots=True)
 class TurnTaker:
-    """Decides for one call. Not thread-safe, never waits."""
+    """Decides for one call. Not thread-safe, never waits. `languages`: those the call is held in; empty: any."""
 
     settings: TurnSettings
     final_deadline_ms: int
     locale: str = "en-US"
-    caller: CallerPauses = field(init=False)
-    _expected: Expectation = field(init=False, default=OPEN)
-    _lexicon: Lexicon = field(init=False)
-    # The end of speech of the turn that ended last.
-    _ended_ns: int = field(init=False, default=0)
+    languages: tuple[str, ...] = ()
     _speech: SpeechDetector = field(init=False)
+    _hearing: Hearing = field(init=False)
+    _floor: Floor = field(init=False)
     _utterance: Utterance | None = field(init=False, default=None)
     _count: int = field(init=False, default=0)
-    _floor: Floor = field(init=False)
     _held: bool = field(init=False, default=False)
+    _keys: KeyCollector = field(init=False, default_factory=KeyCollector)
     _silence: Silence = field(init=False, default_factory=Silence)
+    _unclear: Misunderstandings = field(init=False, default_factory=Misunderstandings)
+    _patience: Patience = field(init=False, default_factory=Patience)
     _last_frame_ns: int = field(init=False, default=0)
+    # The end of speech of the turn that ended last.
+    _ended_ns: int = field(init=False, default=0)
     _out: list[do.Decision] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self._speech = SpeechDetector(self.settings)
-        self._floor = Floor(self.settings, self._speech)
-        self.caller = CallerPauses(PROFILES[self.settings.profile])
-        self._lexicon = lexicon(self.locale)
+        self._hearing = Hearing(self.settings, self.locale, self.languages)
+        self._floor = Floor(self.settings, self._speech, self._hearing)
 
     @property
     def utterance_open(self) -> bool:
@@ -77,6 +75,11 @@ class TurnTaker:
         """End of the caller's speech, as far as known."""
         return self._speech.last_voiced_ns
 
+    @property
+    def caller(self) -> CallerPauses:
+        """What is known of how this caller pauses."""
+        return self._hearing.caller
+
     def handle(self, signal: on.Signal) -> list[do.Decision]:
         """Take one signal; the decisions it leads to, in order."""
         match signal:
@@ -85,9 +88,7 @@ class TurnTaker:
             case on.TurnPrediction():
                 self._on_prediction(signal)
             case on.PartialText():
-                if (utterance := self._match(signal.utterance)) is not None:
-                    utterance.partial = signal.text
-                    self._read(utterance)
+                self._on_partial(signal)
             case on.FinalText():
                 self._on_text(signal)
             case on.FinalFailed():
@@ -97,7 +98,7 @@ class TurnTaker:
             case on.Asked():
                 self._on_asked(signal)
             case on.KeyPressed():
-                self._silence = Silence(since_ns=signal.at_ns)
+                self._on_key(signal)
             case on.HoldChanged():
                 self._on_hold(signal)
             case on.Tick():
@@ -111,15 +112,21 @@ class TurnTaker:
         if self._held:
             return None
         utterance = self._utterance
+        due: list[int | None] = [self._keys.deadline_ns()]
         if utterance is None:
-            return self._silence_deadline_ns()
-        ends_ns = self._turn_deadline_ns(utterance) if utterance.dipped else self._dip_deadline_ns()
-        others = [self._floor.deadline_ns(utterance)]
-        if utterance.dipped:
-            others += [self._speculation_due_ns(utterance), self._ask_due_ns(utterance)]
-        return min([ends_ns, *(due_ns for due_ns in others if due_ns is not None)])
+            due += [self._silence_deadline_ns(), self._patience_deadline_ns()]
+        elif utterance.dipped:
+            due += [
+                self._turn_deadline_ns(utterance),
+                self._floor.deadline_ns(utterance),
+                self._speculation_due_ns(utterance),
+                self._hearing.ask_due_ns(utterance, self._speech.last_voiced_ns),
+            ]
+        else:
+            due += [self._dip_deadline_ns(utterance), self._floor.deadline_ns(utterance)]
+        return min((due_ns for due_ns in due if due_ns is not None), default=None)
 
-    # ---- signals
+    # ---- the caller speaks
 
     def _on_frame(self, frame: on.VadFrame) -> None:
         self._last_frame_ns = frame.at_ns
@@ -135,54 +142,69 @@ class TurnTaker:
             self._resume(utterance)
         if not utterance.dipped:
             pause_ns = frame.end_ns - self._speech.last_voiced_ns
-            if not self._speech.voiced and pause_ns >= self.settings.pause_ms * MS:
-                self._dip(utterance)
+            if not self._speech.voiced and pause_ns >= self._pause_ns(utterance):
+                self._dip(utterance, frame.at_ns)
             elif frame.end_ns - utterance.onset_ns >= MAX_UTTERANCE_MS * MS:
                 utterance.forced = True
-                self._dip(utterance)
+                self._dip(utterance, frame.at_ns)
 
     def _begin(self) -> None:
         self._count += 1
-        self._utterance = Utterance(self._count, self._speech.onset_ns, contested=not self._floor.agent_idle)
+        contested = not self._floor.agent_idle
+        onset_ns = self._speech.onset_ns
+        self._utterance = Utterance(self._count, onset_ns, contested, keyed=self._keys.collecting)
         self._silence.since_ns = None
-        gap_ms = (self._speech.onset_ns - self._ended_ns) / MS
+        gap_ms = (onset_ns - self._ended_ns) / MS
         if self._ended_ns and gap_ms <= CUT_OFF_MS and self._floor.agent == "pending":
             self.caller.paused(gap_ms)
-        self._out.append(do.StartSpeech(self._count, self._speech.onset_ns, not self._floor.agent_idle))
+        self._out.append(do.StartSpeech(self._count, onset_ns, contested))
 
-    def _dip(self, utterance: Utterance) -> None:
+    def _pause_ns(self, utterance: Utterance) -> int:
+        return (self.settings.pause_ms + utterance.later_dip_ms) * MS
+
+    def _dip(self, utterance: Utterance, at_ns: int) -> None:
         self._speech.dip()
         utterance.dipped = True
-        self._out.append(do.PauseSpeech(utterance.number, self._speech.last_voiced_ns))
+        if utterance.keyed:
+            self._close(do.Discard(utterance.number, "keys"), at_ns)
+        else:
+            self._out.append(do.PauseSpeech(utterance.number, self._speech.last_voiced_ns))
 
     def _resume(self, utterance: Utterance) -> None:
         if utterance.speculated is not None:
             self._out.append(do.DropSpeculation())
-        utterance.dipped = utterance.late = utterance.asked_again = False
-        utterance.probability = utterance.text = utterance.speculated = None
-        utterance.asks = 0
-        self._read(utterance)
-        self.caller.paused(self._speech.pause_ns / MS)
+        pause_ns = self._speech.pause_ns
+        utterance.went_on((pause_ns - self._pause_ns(utterance)) / MS)
+        self._hearing.read(utterance)
+        self.caller.paused(pause_ns / MS)
         self._out.append(do.ResumeSpeech(utterance.number))
+
+    # ---- what is made of it
 
     def _on_prediction(self, signal: on.TurnPrediction) -> None:
         utterance = self._match(signal.utterance)
         if utterance is not None and utterance.dipped:
             utterance.probability, utterance.probability_ns = signal.probability, signal.at_ns
 
+    def _on_partial(self, signal: on.PartialText) -> None:
+        utterance = self._match(signal.utterance)
+        if utterance is not None:
+            utterance.partial = signal.text
+            self._hearing.read(utterance)
+
     def _on_text(self, signal: on.FinalText) -> None:
         utterance = self._match(signal.utterance)
         if utterance is None or not utterance.dipped:
             return
         utterance.text, utterance.text_ns = signal.text.strip(), signal.at_ns
-        self._read(utterance)
-        if self._floor.contested_by(utterance):
-            if barge_in.by_words(utterance.text) == "resume":
-                reason = "backchannel" if utterance.text else "no words"
-                self._out += self._floor.give_back(utterance, reason)
-                self._close(do.Discard(utterance.number, reason), signal.at_ns)
-                return
-            self._out += self._floor.stop(utterance, "words")
+        utterance.doubt = self._hearing.doubt(signal, self._speech.voiced_ns / MS)
+        self._hearing.read(utterance)
+        decided, unheard = self._floor.judge(utterance)
+        self._out += decided
+        if unheard:
+            if unheard == "background":
+                self._hearing.level.ignored()
+            self._close(do.Discard(utterance.number, unheard), signal.at_ns)
 
     def _on_final_failed(self, signal: on.FinalFailed) -> None:
         utterance = self._match(signal.utterance)
@@ -194,26 +216,41 @@ class TurnTaker:
             utterance.asked_again = True
             self._out.append(do.Finalize(utterance.number))
 
+    # ---- the agent, the keys, the line
+
     def _on_agent(self, signal: on.AgentChanged) -> None:
-        self._floor.agent = signal.phase
-        if signal.phase == "idle":
-            self._silence.since_ns = signal.at_ns
-            if self._utterance is not None:
-                # Nothing is left to pause or stop; the words are a turn like any other.
-                self._utterance.paused = False
-        else:
-            self._silence.since_ns = None
+        self._out += self._floor.agent_changed(signal, self._utterance)
+        self._patience.agent_changed(signal.phase)
+        self._silence.since_ns = signal.at_ns if self._floor.agent_idle else None
 
     def _on_asked(self, signal: on.Asked) -> None:
-        self._expected = signal.expectation
-        if signal.locale:
-            self._lexicon = lexicon(signal.locale)
+        self._hearing.asked(signal)
+        self._keys.asked(rule_for(signal.expectation))
         if self._utterance is not None:
-            self._read(self._utterance)
+            self._hearing.read(self._utterance)
 
-    def _read(self, utterance: Utterance) -> None:
-        words = utterance.text if utterance.text is not None else utterance.partial
-        utterance.reading = read(words, self._lexicon, self._expected) if words else None
+    def _on_key(self, signal: on.KeyPressed) -> None:
+        self._silence = Silence(since_ns=signal.at_ns if self._floor.agent_idle else None)
+        if self._held or signal.key is None:
+            return
+        entered = self._keys.press(signal.key, rule_for(self._hearing.expected), signal.at_ns)
+        if entered is None and not self._keys.collecting:
+            return
+        utterance = self._utterance
+        self._out += self._floor.key_pressed(utterance, signal.at_ns)
+        if utterance is not None:
+            utterance.keyed = True
+            if utterance.dipped:
+                self._close(do.Discard(utterance.number, "keys"), signal.at_ns)
+        if entered is not None:
+            self._answered_by_keys(entered, signal.at_ns)
+
+    def _answered_by_keys(self, entered: do.KeysEntered, at_ns: int) -> None:
+        self._out.append(entered)
+        self._unclear = Misunderstandings()
+        self._patience.begin(at_ns)
+        self._ended_ns = 0
+        self._silence = Silence(since_ns=at_ns if self._floor.agent_idle else None)
 
     def _on_hold(self, signal: on.HoldChanged) -> None:
         if signal.held == self._held:
@@ -222,6 +259,7 @@ class TurnTaker:
         if signal.held and self._utterance is not None:
             self._out += self._floor.give_back(self._utterance, "held")
             self._close(do.Discard(self._utterance.number, "held"), signal.at_ns)
+        self._keys.clear()
         self._speech.reset()
         self._silence = Silence(since_ns=signal.at_ns if self._floor.agent_idle else None)
 
@@ -230,38 +268,106 @@ class TurnTaker:
     def _on_time(self, at_ns: int) -> None:
         if self._held:
             return
+        if (entered := self._keys.due(at_ns)) is not None:
+            self._answered_by_keys(entered, at_ns)
         utterance = self._utterance
         if utterance is None:
-            self._on_silence(at_ns)
+            self._while_quiet(at_ns)
             return
-        if not utterance.dipped and at_ns >= self._dip_deadline_ns():
-            self._dip(utterance)
-        self._out += self._floor.contest(utterance, at_ns)
-        if utterance.dipped:
+        if not utterance.dipped and at_ns >= self._dip_deadline_ns(utterance):
+            self._dip(utterance, at_ns)
+        if self._utterance is utterance:
+            self._out += self._floor.contest(utterance, at_ns)
+        if utterance.dipped and self._utterance is utterance:
             self._end_if_due(utterance, at_ns)
-            if self._utterance is utterance:
-                self._speculate(utterance, at_ns)
-                self._ask_again(utterance, at_ns)
+        if utterance.dipped and self._utterance is utterance:
+            self._speculate(utterance, at_ns)
+            self._out += self._hearing.ask(utterance, self._speech.last_voiced_ns, at_ns)
+
+    def _while_quiet(self, at_ns: int) -> None:
+        due_ns = self._patience_deadline_ns()
+        if due_ns is not None and at_ns >= due_ns:
+            self._out.append(self._patience.say(at_ns))
+        due_ns = self._silence_deadline_ns()
+        if due_ns is not None and at_ns >= due_ns:
+            self._out.append(self._silence.ask(self.settings, at_ns))
+
+    def _silence_deadline_ns(self) -> int | None:
+        counts = self._floor.agent_idle and not self._keys.collecting
+        return self._silence.deadline_ns(self.settings) if counts else None
+
+    def _patience_deadline_ns(self) -> int | None:
+        return self._patience.deadline_ns(self.settings) if self._floor.agent == "pending" else None
+
+    def _dip_deadline_ns(self, utterance: Utterance) -> int:
+        """When speech counts as paused if no frame says otherwise."""
+        paused_ns = self._speech.last_voiced_ns + self._pause_ns(utterance)
+        if not self._speech.voiced:
+            # The newest frame is silence already: no need to wait for the next one to know that the pause is long.
+            return paused_ns
+        return max(self._last_frame_ns, paused_ns) + FRAMES_MISSING_MS * MS
+
+    def _turn_deadline_ns(self, utterance: Utterance) -> int:
+        """When the dip becomes an end; while the text is missing, when it is late or lost."""
+        wait_ms = self._hearing.wait(utterance).ms
+        if utterance.text is None:
+            wait_ms = max(wait_ms, self.final_deadline_ms) + (FAIL_AFTER_LATE_MS if utterance.late else 0)
+        elif utterance.forced:
+            wait_ms = 0
+        return self._speech.last_voiced_ns + wait_ms * MS
+
+    def _speculation_due_ns(self, utterance: Utterance) -> int | None:
+        if self._floor.contested_by(utterance):
+            return None
+        log_odds = self._hearing.wait(utterance).log_odds
+        return speculation_due_ns(self.settings, utterance, log_odds, self._speech.last_voiced_ns)
+
+    def _speculate(self, utterance: Utterance, at_ns: int) -> None:
+        due_ns = self._speculation_due_ns(utterance)
+        if due_ns is not None and at_ns >= due_ns and utterance.text:
+            utterance.speculated = utterance.text
+            utterance.speculations += 1
+            self._out.append(do.Speculate(utterance.number, utterance.text))
+
+    # ---- ends
 
     def _end_if_due(self, utterance: Utterance, at_ns: int) -> None:
         due_ns = self._turn_deadline_ns(utterance)
         if at_ns < due_ns:
             return
-        last_voiced_ns = self._speech.last_voiced_ns
         if utterance.text is None:
             self._late(utterance, at_ns)
-        elif utterance.text:
+        elif utterance.text and utterance.doubt is None:
             # The wait was over at `due_ns`, or when the opinion came that shortened it; waiting for text is not
             # endpointing.
             text_was_late = utterance.text_ns > due_ns
             decided_ns = min(at_ns, max(due_ns, utterance.probability_ns)) if text_was_late else at_ns
-            reason = self._wait(utterance).reason
-            self._ended_ns = last_voiced_ns
-            self._close(do.EndTurn(utterance.number, utterance.text, last_voiced_ns, decided_ns, reason), at_ns)
+            self._answer(utterance, decided_ns, at_ns)
+        elif utterance.doubt is not None:
+            self._ask_what(do.UnclearTurn(utterance.number, self._speech.last_voiced_ns, utterance.doubt), at_ns)
         elif self._speech.voiced_ns >= UNCLEAR_VOICED_MS * MS:
-            self._close(do.UnclearTurn(utterance.number, last_voiced_ns), at_ns)
+            self._ask_what(do.UnclearTurn(utterance.number, self._speech.last_voiced_ns), at_ns)
         else:
             self._close(do.Discard(utterance.number, "no words"), at_ns)
+
+    def _answer(self, utterance: Utterance, decided_ns: int, at_ns: int) -> None:
+        last_voiced_ns = self._speech.last_voiced_ns
+        reason = self._hearing.wait(utterance).reason
+        self._hearing.level.answered(self._speech.level_db)
+        self._ended_ns = last_voiced_ns
+        self._unclear = Misunderstandings()
+        self._patience.begin(decided_ns)
+        self._close(do.EndTurn(utterance.number, utterance.text or "", last_voiced_ns, decided_ns, reason), at_ns)
+
+    def _ask_what(self, unclear: do.UnclearTurn, at_ns: int) -> None:
+        """Ask again; after some times offer another way, and in the end give up."""
+        instead = self._unclear.next(self.settings) if self._floor.agent_idle else None
+        if instead is None:
+            self._close(unclear, at_ns)
+            return
+        self._close(do.Discard(unclear.utterance, unclear.reason), at_ns)
+        self._silence.gave_up = isinstance(instead, do.GiveUp)
+        self._out.append(instead)
 
     def _late(self, utterance: Utterance, at_ns: int) -> None:
         if utterance.late:
@@ -277,77 +383,20 @@ class TurnTaker:
         self._out += self._floor.give_back(utterance, "no words")
         self._close(do.FailTurn(utterance.number), at_ns)
 
-    def _dip_deadline_ns(self) -> int:
-        """When speech counts as paused if no frame says otherwise."""
-        paused_ns = self._speech.last_voiced_ns + self.settings.pause_ms * MS
-        if not self._speech.voiced:
-            # The newest frame is silence already: no need to wait for the next one to know that the pause is long.
-            return paused_ns
-        return max(self._last_frame_ns, paused_ns) + FRAMES_MISSING_MS * MS
-
-    def _turn_deadline_ns(self, utterance: Utterance) -> int:
-        """When the dip becomes an end; while the text is missing, when it is late or lost."""
-        wait_ms = self._wait(utterance).ms
-        if utterance.text is None:
-            wait_ms = max(wait_ms, self.final_deadline_ms) + (FAIL_AFTER_LATE_MS if utterance.late else 0)
-        elif utterance.forced:
-            wait_ms = 0
-        return self._speech.last_voiced_ns + wait_ms * MS
-
-    def _wait(self, utterance: Utterance) -> Wait:
-        return endpoint_wait(self.settings, utterance.probability, utterance.reading, self.caller)
-
-    def _ask_again(self, utterance: Utterance, at_ns: int) -> None:
-        due_ns = self._ask_due_ns(utterance)
-        if due_ns is not None and at_ns >= due_ns:
-            silence_ms = (at_ns - self._speech.last_voiced_ns) / MS
-            utterance.asks = sum(silence_ms >= ms for ms in ASK_AGAIN_MS)
-            self._out.append(do.AskTurnModel(utterance.number))
-
-    def _ask_due_ns(self, utterance: Utterance) -> int | None:
-        """When the turn model is asked again: only where its answer can still change the wait."""
-        if utterance.asks >= len(ASK_AGAIN_MS) or utterance.forced or utterance.late:
-            return None
-        ask_ms = ASK_AGAIN_MS[utterance.asks]
-        return self._speech.last_voiced_ns + ask_ms * MS if self._wait(utterance).ms > ask_ms else None
-
-    def _silence_deadline_ns(self) -> int | None:
-        return self._silence.deadline_ns(self.settings) if self._floor.agent_idle else None
-
-    def _on_silence(self, at_ns: int) -> None:
-        deadline_ns = self._silence_deadline_ns()
-        if deadline_ns is not None and at_ns >= deadline_ns:
-            self._out.append(self._silence.ask(self.settings, at_ns))
-
-    # ---- ends
-
-    def _speculate(self, utterance: Utterance, at_ns: int) -> None:
-        due_ns = self._speculation_due_ns(utterance)
-        if due_ns is not None and at_ns >= due_ns and utterance.text:
-            utterance.speculated = utterance.text
-            self._out.append(do.Speculate(utterance.number, utterance.text))
-
-    def _speculation_due_ns(self, utterance: Utterance) -> int | None:
-        """When a reply may be prepared: at once for a turn that has probably ended, after a while for any other."""
-        if not utterance.text or self._floor.contested_by(utterance):
-            return None
-        if utterance.speculated is not None and normalized(utterance.speculated) == normalized(utterance.text):
-            return None
-        if self._wait(utterance).log_odds < 0:
-            wait_ms = (self.settings.endpoint_complete_ms + self.settings.endpoint_unsure_ms) // 2
-            return self._speech.last_voiced_ns + wait_ms * MS
-        return 0
-
     def _close(self, last: do.Decision, at_ns: int) -> None:
         utterance = self._utterance
-        if utterance is not None and utterance.speculated is not None and not isinstance(last, do.EndTurn):
-            self._out.append(do.DropSpeculation())
+        if utterance is not None:
+            self._out += self._floor.give_back(utterance, "over")
+            if utterance.speculated is not None and not isinstance(last, do.EndTurn):
+                self._out.append(do.DropSpeculation())
         self._out.append(last)
         self._utterance = None
         self._speech.reset()
         answered = isinstance(last, do.EndTurn | do.UnclearTurn)
         self._silence = Silence(
-            since_ns=at_ns if self._floor.agent_idle else None, asked=0 if answered else self._silence.asked
+            since_ns=at_ns if self._floor.agent_idle else None,
+            asked=0 if answered else self._silence.asked,
+            gave_up=self._silence.gave_up and not answered,
         )
 
     def _match(self, number: int) -> Utterance | None:

@@ -1,60 +1,61 @@
-"""What the turn-taker remembers between signals: the utterance in progress, and the silence between utterances."""
+"""What the turn-taker remembers of the utterance in progress."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from services.common.settings import TurnSettings
 from services.orchestrator.turns.completeness import Reading
-from services.orchestrator.turns.decisions import GiveUp, Reprompt
 
-MS = 1_000_000
+Doubt = Literal["low score", "language"]
+
+# A dip that is void at once was a gap between words: the next one in this utterance is believed a little later.
+SHORT_DIP_MS = 120
+LATER_EACH_MS = 40
+LATER_MOST_MS = 120
 
 
 @dataclass(slots=True)
 class Utterance:
-    """What is known of the utterance in progress."""
+    """`contested`: it began while the agent had the floor. `keyed`: the answer is keyed, these words are none."""
 
     number: int
     onset_ns: int
+    contested: bool = False
+    keyed: bool = False
+    # The dip it is in: the opinions on it, the texts and what they read like.
     dipped: bool = False
     forced: bool = False
     probability: float | None = None
     probability_ns: int = 0
-    # How often the turn model was asked again in this dip.
     asks: int = 0
-    text_ns: int = 0
     partial: str = ""
     text: str | None = None
-    # Of the text, or of the partial while there is none.
+    text_ns: int = 0
+    doubt: Doubt | None = None
     reading: Reading | None = None
     late: bool = False
     asked_again: bool = False
+    # Dips that were void at once, and replies that were prepared for nothing.
+    short_dips: int = 0
     speculated: str | None = None
-    # Contest with the agent: only an utterance that began while the agent had the floor.
-    contested: bool = False
+    speculations: int = 0
+    # The contest with the agent: the sound being judged began at `burst_ns` (0: not yet), after this much speech.
     paused: bool = False
     resumed: bool = False
     stopped: bool = False
+    burst_ns: int = 0
+    voiced_before_ns: int = 0
 
+    def __post_init__(self) -> None:
+        self.burst_ns = self.onset_ns
 
-@dataclass(slots=True)
-class Silence:
-    """Since when nobody speaks, and how often we asked."""
+    @property
+    def later_dip_ms(self) -> int:
+        """How much longer than usual a pause must be to count as a dip."""
+        return min(self.short_dips * LATER_EACH_MS, LATER_MOST_MS)
 
-    since_ns: int | None = None
-    asked: int = 0
-    gave_up: bool = False
-
-    def deadline_ns(self, settings: TurnSettings) -> int | None:
-        """When it has lasted too long; None: it does not count now."""
-        if self.since_ns is None or self.gave_up:
-            return None
-        return self.since_ns + settings.silence_reprompt_ms * MS
-
-    def ask(self, settings: TurnSettings, at_ns: int) -> Reprompt | GiveUp:
-        """It has: ask whether somebody is there, and in the end give up."""
-        self.since_ns = at_ns
-        if self.asked >= settings.max_reprompts:
-            self.gave_up = True
-            return GiveUp()
-        self.asked += 1
-        return Reprompt(self.asked)
+    def went_on(self, after_dip_ms: float) -> None:
+        """Speech went on, so long after the dip: what was thought of it is void."""
+        self.short_dips += after_dip_ms < SHORT_DIP_MS
+        self.dipped = self.late = self.asked_again = False
+        self.probability = self.text = self.speculated = self.doubt = None
+        self.asks = 0

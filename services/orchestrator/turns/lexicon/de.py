@@ -56,6 +56,7 @@ LEXICON = Lexicon(
         "ja jo jawohl genau richtig stimmt korrekt okay ok klar natürlich gern gerne doch sicher selbstverständlich"
     ),
     no=words("nein nee nö nicht falsch niemals"),
+    plain_answers=words("ja jawohl doch nein nee nö"),
     polite=words("bitte danke schön vielen dank das ist sehr na auf jeden fall gern gerne sie"),
     backchannels=words(
         """mhm mm mmm hm hmm aha ah ach oh ja jo jaja genau okay ok gut klar so verstehe ich stimmt richtig alles prima

@@ -46,6 +46,7 @@ LEXICON = Lexicon(
     ),
     yes=words("yes yeah yep yup sure okay ok correct right exactly absolutely certainly definitely indeed aye"),
     no=words("no nope nah never incorrect wrong"),
+    plain_answers=words("yes yeah yep yup no nope nah"),
     polite=words("please thanks thank you that's is that it of course very much sir madam ma'am it's i do am"),
     backchannels=words(
         """mhm mm mmm mmhm mhmm hm hmm uh huh uhhuh aha ah oh yeah yep yes ok okay right sure i see good great fine

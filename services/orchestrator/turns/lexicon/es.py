@@ -22,6 +22,7 @@ LEXICON = Lexicon(
     ),
     yes=words("sí si vale claro correcto exacto cierto supuesto acuerdo"),
     no=words("no nunca incorrecto"),
+    plain_answers=words("sí si no"),
     polite=words("por favor gracias muchas señor señora de eso es"),
     backchannels=words("mhm mm mmm hm ajá aja ah oh sí si ya claro vale bien bueno exacto"),
     numbers={"cero": "0", "un": "1", **{word: str(value) for value, word in enumerate(_NUMBERS.split(), 1)}},

@@ -24,6 +24,7 @@ LEXICON = Lexicon(
     ),
     yes=words("oui ouais si exact exactement d'accord sûr certainement parfait ok correct"),
     no=words("non jamais faux"),
+    plain_answers=words("oui ouais non"),
     polite=words("merci s'il vous plaît monsieur madame bien beaucoup c'est ça"),
     backchannels=words("mhm mm mmm hm ah oh oui ouais d'accord ok bien voilà exact bon"),
     numbers={

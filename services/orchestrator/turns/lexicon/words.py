@@ -49,6 +49,8 @@ class Lexicon:
     short_answers: frozenset[tuple[str, ...]] = frozenset()
     yes: frozenset[str] = frozenset()
     no: frozenset[str] = frozenset()
+    # Answers even while the agent is still asking; "okay" is too easily said to be one.
+    plain_answers: frozenset[str] = frozenset()
     # Said beside an answer without changing it: "yes please", "no thank you".
     polite: frozenset[str] = frozenset()
     backchannels: frozenset[str] = frozenset()

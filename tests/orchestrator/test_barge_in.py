@@ -1,0 +1,324 @@
+"""Who has the floor while the agent speaks: interruptions, listening sounds, coughs, echo, other people."""
+
+import pytest
+
+from services.common.settings import TurnSettings
+from services.orchestrator.turns import decisions as do
+from services.orchestrator.turns import signals as on
+from services.orchestrator.turns.barge_in import is_backchannel
+from services.orchestrator.turns.echo import is_echo
+from services.orchestrator.turns.expectation import Expectation
+from services.orchestrator.turns.lexicon import lexicon
+from tests.orchestrator.turn_world import MS, World
+
+SAYING = "Your parcel left the warehouse on Monday and it will arrive on Wednesday before noon."
+
+
+def test_speech_over_the_agent_pauses_it_and_then_takes_the_floor() -> None:
+    world = World()
+    world.agent("speaking")
+    onset_ms = world.now_ms
+    world.speech(1100)
+    assert world.when(do.PausePlayout) <= onset_ms + 128
+    assert world.when(do.StopPlayout) <= onset_ms + 1032
+    world.agent("idle")
+    world.silence(210)
+    world.predict(0.9)
+    world.text("No, the other one.")
+    world.silence(300)
+    assert [turn.text for turn in world.made(do.EndTurn)] == ["No, the other one."]
+
+
+def test_a_cough_gives_the_floor_back_within_500_ms() -> None:
+    world = World()
+    world.agent("speaking")
+    onset_ms = world.now_ms
+    world.speech(192)
+    world.silence(600)
+    assert world.when(do.ResumePlayout) <= onset_ms + 520
+    assert not world.made(do.StopPlayout)
+
+
+@pytest.mark.parametrize("text", ["Mm-hmm.", "Okay.", "I see.", "Uh-huh, right."])
+def test_a_backchannel_is_no_interruption(text: str) -> None:
+    world = World()
+    world.agent("speaking")
+    world.speech(400)
+    world.silence(210)
+    world.text(text)
+    assert world.made(do.ResumePlayout) == [do.ResumePlayout("backchannel")]
+    assert world.made(do.Discard) == [do.Discard(1, "backchannel")]
+    assert not world.made(do.StopPlayout, do.EndTurn)
+
+
+def test_a_backchannel_while_the_agent_is_silent_is_an_answer() -> None:
+    world = World()
+    world.speech(400)
+    world.silence(210)
+    world.predict(0.9)
+    world.text("Okay.")
+    world.silence(200)
+    assert [turn.text for turn in world.made(do.EndTurn)] == ["Okay."]
+
+
+def test_a_short_word_that_means_something_stops_the_agent_even_after_it_went_on() -> None:
+    world = World()
+    world.agent("speaking")
+    world.speech(192)
+    world.silence(400)
+    assert world.made(do.ResumePlayout)
+    world.text("Stop.")
+    assert world.made(do.StopPlayout) == [do.StopPlayout(1, world.made(do.StartSpeech)[0].onset_ns, "words")]
+
+
+def test_two_words_of_a_partial_are_enough_to_stop() -> None:
+    world = World()
+    world.agent("speaking")
+    world.speech(200)
+    world.feed(on.PartialText(world.now_ms * MS, 1, "no wait"))
+    assert world.made(do.StopPlayout)
+
+
+def test_speech_before_the_reply_is_heard_holds_the_reply() -> None:
+    world = World()
+    world.agent("pending")
+    world.speech(200)
+    assert world.made(do.PausePlayout)
+
+
+def test_a_long_listening_sound_is_not_taken_for_an_interruption_before_its_words_are_known() -> None:
+    world = World()
+    world.agent("speaking", saying=SAYING)
+    world.speech(700)
+    world.silence(210)
+    world.text("Uh-huh, okay.")
+    assert world.made(do.ResumePlayout) == [do.ResumePlayout("backchannel")]
+    assert not world.made(do.StopPlayout)
+
+
+def test_clear_words_take_the_floor_as_soon_as_they_are_heard() -> None:
+    world = World()
+    world.agent("speaking", saying=SAYING)
+    onset_ms = world.now_ms
+    world.speech(420)
+    world.partial("no I meant")
+    assert world.when(do.StopPlayout) <= onset_ms + 420
+    assert [stop.reason for stop in world.made(do.StopPlayout)] == ["words"]
+
+
+def test_the_first_word_of_the_greeting_can_be_interrupted() -> None:
+    world = World()
+    world.agent("pending")
+    world.agent("speaking", saying="Hello, how can I help you?")
+    onset_ms = world.now_ms
+    world.speech(128)
+    assert world.when(do.PausePlayout) <= onset_ms + 128
+
+
+def test_a_laugh_in_bursts_is_recognised_by_its_text() -> None:
+    world = World()
+    world.agent("speaking", saying=SAYING)
+    for _ in range(3):
+        world.speech(160)
+        world.silence(96)
+    world.silence(200)
+    world.text("Ha ha ha.")
+    assert not world.made(do.StopPlayout)
+    assert len(world.made(do.PausePlayout)) == len(world.made(do.ResumePlayout))
+
+
+def test_a_new_sound_after_a_resume_pauses_again() -> None:
+    world = World()
+    world.agent("speaking", saying=SAYING)
+    world.speech(96)
+    world.silence(512)
+    assert len(world.made(do.ResumePlayout)) == 1
+    world.speech(300)
+    assert len(world.made(do.PausePlayout)) == 2
+    world.speech(1_000)
+    assert len(world.made(do.StopPlayout)) == 1
+
+
+def test_words_that_nobody_understood_stop_nobody() -> None:
+    world = World()
+    world.agent("speaking", saying=SAYING)
+    world.speech(400)
+    world.silence(210)
+    world.text("Thank you for watching.", logprob=-1.6)
+    assert world.made(do.Discard) == [do.Discard(1, "low score")]
+    assert not world.made(do.StopPlayout)
+
+
+def test_a_sound_without_text_is_given_back_in_time_and_its_words_still_decide() -> None:
+    world = World()
+    world.agent("speaking", saying=SAYING)
+    onset_ms = world.now_ms
+    world.speech(450)
+    world.silence(800)
+    assert world.when(do.ResumePlayout) <= onset_ms + 1032
+    world.text("The other one.")
+    assert len(world.made(do.StopPlayout)) == 1
+
+
+# ---- protected speech
+
+
+def test_protected_speech_is_neither_paused_nor_stopped_and_the_words_are_answered() -> None:
+    world = World()
+    world.agent("speaking", protected=True, saying="This call may be recorded.")
+    world.turn("I want to cancel my order.", ms=1600)
+    assert not world.made(do.PausePlayout, do.StopPlayout, do.ResumePlayout)
+    assert [turn.text for turn in world.made(do.EndTurn)] == ["I want to cancel my order."]
+
+
+def test_a_listening_sound_under_protected_speech_is_no_answer() -> None:
+    world = World()
+    world.agent("speaking", protected=True)
+    world.turn("Mhm.")
+    assert world.made(do.Discard) == [do.Discard(1, "backchannel")]
+
+
+def test_speech_that_becomes_protected_goes_on_at_once() -> None:
+    world = World()
+    world.agent("pending")
+    world.speech(200)
+    assert world.made(do.PausePlayout)
+    world.agent("speaking", protected=True)
+    assert world.made(do.ResumePlayout) == [do.ResumePlayout("protected")]
+
+
+def test_speech_that_outlasts_the_protected_text_contests_what_follows() -> None:
+    world = World()
+    world.agent("speaking", protected=True)
+    world.speech(640)
+    world.agent("speaking")
+    world.speech(64)
+    assert len(world.made(do.PausePlayout)) == 1
+
+
+# ---- echo and other people
+
+
+@pytest.mark.parametrize(
+    ("text", "below_db", "echo"),
+    [
+        ("left the warehouse on Monday", None, True),
+        ("left a warehouse on Monday and", None, True),
+        ("will arrive on Wednesday before noon", 20.0, True),
+        ("Wednesday", 12.0, True),
+        ("Wednesday", None, False),
+        ("will arrive on Wednesday before noon", 1.0, False),
+        ("no I need it on Monday", None, False),
+        ("stop", 12.0, False),
+        ("", 12.0, False),
+    ],
+)
+def test_echo_is_a_quieter_run_of_the_agents_own_words(text: str, below_db: float | None, echo: bool) -> None:
+    assert is_echo(text, SAYING, below_db) is echo
+
+
+def test_the_agents_own_voice_does_not_stop_it() -> None:
+    world = World()
+    world.agent("speaking", saying=SAYING)
+    world.speech(600)
+    world.partial("the warehouse on Monday")
+    assert world.made(do.ResumePlayout) == [do.ResumePlayout("echo")]
+    world.silence(210)
+    world.text("The warehouse on Monday.")
+    assert not world.made(do.StopPlayout)
+
+
+def test_echo_that_is_recognised_after_the_agent_ended_is_not_answered() -> None:
+    world = World()
+    world.agent("speaking", saying=SAYING)
+    world.speech(300)
+    world.agent("idle")
+    world.silence(210)
+    world.text("On Wednesday before noon.")
+    world.silence(2_000)
+    assert world.made(do.Discard) == [do.Discard(1, "echo")]
+
+
+def test_an_offered_choice_is_an_answer_though_the_agent_said_the_same_words() -> None:
+    world = World()
+    world.asked(Expectation("choice", options=("morning", "afternoon")))
+    world.agent("speaking", saying="Would you like the morning or the afternoon?")
+    world.speech(500)
+    world.silence(210)
+    world.text("or the afternoon")
+    assert len(world.made(do.StopPlayout)) == 1
+
+
+def test_a_voice_far_below_the_callers_own_does_not_interrupt() -> None:
+    world = World()
+    for text in ("I want to book a flight.", "To Rome.", "On Monday."):
+        world.turn(text, level_db=-20.0)
+    world.agent("speaking", saying=SAYING)
+    before = len(world.log)
+    world.speech(1_500, level_db=-45.0)
+    world.frames(210, 0.02, -90.0)
+    world.text("and now the weather for tomorrow")
+    assert not [d for _, d in world.log[before:] if isinstance(d, do.PausePlayout | do.StopPlayout | do.EndTurn)]
+    assert world.made(do.Discard) == [do.Discard(4, "background")]
+
+
+def test_a_caller_who_moved_away_is_heard_after_a_few_attempts() -> None:
+    world = World()
+    for text in ("I want to book a flight.", "To Rome.", "On Monday."):
+        world.turn(text, level_db=-20.0)
+    world.agent("speaking", saying=SAYING)
+    for _ in range(4):
+        world.speech(800, level_db=-40.0)
+        world.frames(210, 0.02, -90.0)
+        world.text("can you hear me over there")
+        world.frames(500, 0.02, -90.0)
+    assert world.made(do.StopPlayout)
+
+
+# ---- listening sounds, per language
+
+
+@pytest.mark.parametrize(
+    ("locale", "text"),
+    [
+        ("en-US", "Mm-hmm."),
+        ("en-US", "Yeah, okay."),
+        ("en-US", "Ha ha ha ha ha ha."),
+        ("de-DE", "Mhm, ja."),
+        ("de-DE", "Ach so."),
+        ("es-ES", "Ajá, vale."),
+        ("fr-FR", "D'accord."),
+    ],
+)
+def test_these_are_sounds_of_listening(locale: str, text: str) -> None:
+    assert is_backchannel(text, lexicon(locale))
+
+
+@pytest.mark.parametrize(
+    ("locale", "text"), [("en-US", "Stop."), ("en-US", "No."), ("de-DE", "Nein."), ("de-DE", "Moment mal.")]
+)
+def test_these_are_not(locale: str, text: str) -> None:
+    assert not is_backchannel(text, lexicon(locale))
+
+
+@pytest.mark.parametrize(
+    ("expectation", "stopped"), [(Expectation("yes_no"), 1), (Expectation("choice"), 1), (Expectation(), 0)]
+)
+def test_a_yes_before_the_question_is_finished_is_an_answer_only_to_a_question_that_wants_it(
+    expectation: Expectation, stopped: int
+) -> None:
+    world = World()
+    world.asked(expectation)
+    world.agent("speaking", saying="Shall I book it for you?")
+    world.speech(300)
+    world.silence(210)
+    world.text("Yeah.")
+    assert len(world.made(do.StopPlayout)) == stopped
+
+
+def test_settings_can_decide_sooner() -> None:
+    world = World(TurnSettings(barge_in_words_ms=500))
+    world.agent("speaking")
+    onset_ms = world.now_ms
+    world.speech(800)
+    assert world.when(do.StopPlayout) <= onset_ms + 532
