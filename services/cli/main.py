@@ -10,6 +10,7 @@ from services.cli import models
 from services.cli.benchmark import commands as benchmark
 from services.cli.options import AsJson, Config, Models, Profile, Sets, load_launch
 from services.cli.terminal import run
+from services.cli.turnset.command import turns
 from services.common.clock import SystemClock
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(models.app, name="models")
 app.add_typer(benchmark.app, name="bench")
+benchmark.app.command("turns")(turns)
 
 
 def main() -> None:

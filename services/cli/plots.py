@@ -129,3 +129,44 @@ def _svg(parts: Sequence[str], legend: Sequence[tuple[str, str]]) -> str:
         x += width
     height = _H + 20 * (row + 1)
     return f'<svg viewBox="0 0 {_W} {height}" role="img">{"".join(parts)}{"".join(keys)}</svg>'
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Points (x, share from 0 to 1), joined in their order; `dots`: only marked, not joined."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    colour: str
+    bold: bool = False
+    dots: bool = False
+
+
+def lines_svg(lines: Sequence[Line], unit: str, marks: Sequence[tuple[float, str]], level: float) -> str:
+    """A share (vertical) against a quantity in `unit`; `marks` are upright lines, `level` a level one."""
+    points = [point for line in lines for point in line.points]
+    if not points:
+        return "<p class=note>Nothing was measured.</p>"
+    top_x = nice_ceiling(max(x for x, _ in points))
+    top_y = nice_ceiling(100 * max(y for _, y in points)) / 100
+    across, upward = _across(top_x), _upward(top_y)
+    parts = [*_grid_x(top_x, unit, across), *_grid_y([(v, f"{v:.0%}") for v in ticks(top_y)], upward)]
+    dashed = 'stroke="#888" stroke-dasharray="4 4"'
+    for value, label in marks:
+        x = across.at(value)
+        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_H - _BOTTOM}" {dashed}/>')
+        parts.append(f'<text x="{x + 4:.1f}" y="{_TOP + 12}">{escape(label)}</text>')
+    y = upward.at(level)
+    parts.append(f'<line x1="{_LEFT}" x2="{_W - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" {dashed}/>')
+    for line in lines:
+        at = [(across.at(x), upward.at(y)) for x, y in line.points]
+        if not line.dots:
+            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
+            width = 3 if line.bold else 1.5
+            parts.append(f'<polyline fill="none" stroke="{line.colour}" stroke-width="{width}" points="{path}"/>')
+        for (x, y), (quantity, share) in zip(at, line.points, strict=True):
+            parts.append(
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{line.colour}">'
+                f"<title>{escape(line.name)}: {quantity:.0f} {escape(unit)}, {share:.1%}</title></circle>"
+            )
+    return _svg(parts, [(line.name, line.colour) for line in lines])
