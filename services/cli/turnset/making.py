@@ -16,7 +16,7 @@ from services.cli.turnset.recipe import Half, Item, items
 from services.cli.turnset.render import render
 from services.cli.turnset.shelf import Shelf
 from services.cli.turnset.speakers import Speakers
-from services.cli.turnset.systems import SHIFTS_MS, Entry, questions, replay, shifted
+from services.cli.turnset.systems import Entry, questions, replay, shifted
 from services.cli.up import started_stack
 from services.common.clock import Clock
 from services.common.models import ModelStore
@@ -24,8 +24,8 @@ from services.common.settings import Settings
 
 SERVICES = ("vad", "asr", "tts")
 # Items worked on at once; the services batch what comes together.
-AT_ONCE = 3
-Tell = Callable[[str, int, int], None]
+AT_ONCE = 6
+Tell = Callable[[int, int], None]
 
 
 def model_names(settings: Settings, store: ModelStore) -> dict[Kind, str]:
@@ -93,45 +93,44 @@ class Maker:
             entries.append(Entry(item, hearing))
         return entries
 
-    async def make(self, tell: Tell) -> list[Entry]:
-        """Render what is not on the shelf. Raises TrunklineError."""
-        entries = []
-        for index, item in enumerate(self.chosen):
-            hearing = self._shelf.get(item) or await self._render(item)
-            if hearing is not None:
-                entries.append(Entry(item, hearing))
-            tell("items", index + 1, len(self.chosen))
-        return entries
-
-    async def ask(self, entries: Sequence[Entry], tasks: Sequence[int], baselines: bool, tell: Tell) -> None:
-        """Ask the models until the replay at every shift in `tasks` (and the baselines) needs nothing more."""
+    async def make(self, shifts_ms: Sequence[int], tell: Tell) -> list[Entry]:
+        """Render what is not on the shelf, and ask the models until the replay at every shift and the baselines need
+        nothing more. Items overlap, so that every service has something to do. Raises TrunklineError.
+        """
         models = Models(self._settings, self._clock)
-        done = 0
         gate = asyncio.Semaphore(AT_ONCE)
+        done = 0
 
-        async def one(entry: Entry) -> None:
+        async def one(item: Item) -> Entry | None:
             nonlocal done
             async with gate:
-                await self._complete(entry, models, tasks, baselines)
+                hearing = self._shelf.get(item) or await self._render(item)
+                entry = None if hearing is None else Entry(item, hearing)
+                if entry is not None:
+                    await self._complete(entry, models, shifts_ms)
             done += 1
-            tell("answers", done, len(entries))
+            tell(done, len(self.chosen))
+            return entry
 
+        tasks = [asyncio.create_task(one(item)) for item in self.chosen]
         try:
             await models.check()
-            async with asyncio.TaskGroup() as group:
-                for entry in entries:
-                    group.create_task(one(entry))
+            made = await asyncio.gather(*tasks)
         finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await models.close()
+        return [entry for entry in made if entry is not None]
 
-    async def _complete(self, entry: Entry, models: Models, shifts_ms: Sequence[int], baselines: bool) -> None:
+    async def _complete(self, entry: Entry, models: Models, shifts_ms: Sequence[int]) -> None:
         turns = self._settings.orchestrator.turns
         shifts = (0,) if entry.item.barge_in else shifts_ms
         for shift_ms in shifts:
             attempt = functools.partial(replay, entry, self._outputs, shifted(turns, shift_ms))
             while (ask := missing(attempt)) is not None:
                 self._outputs.put(ask, await models.answer(ask, entry.hearing))
-        for ask in questions(entry, self._outputs) if baselines else ():
+        for ask in questions(entry, self._outputs):
             if not self._outputs.has(ask):
                 self._outputs.put(ask, await models.answer(ask, entry.hearing))
 
@@ -141,7 +140,7 @@ class Maker:
             return None
         if item.noise == "babble" and self._babble is None:
             self._babble = await self.speakers.babble(self._half)
-        hearing = hear(render(item, clips, self._babble or []))
+        hearing = await asyncio.to_thread(lambda: hear(render(item, clips, self._babble or [])))
         self._shelf.put(item, hearing)
         return hearing
 
@@ -166,6 +165,3 @@ def first_of_each_kind(made: Sequence[Item], limit: int) -> list[Item]:
         if count[item.kind] <= limit:
             chosen.append(item)
     return chosen
-
-
-__all__ = ["SHIFTS_MS", "Maker", "model_names", "services"]

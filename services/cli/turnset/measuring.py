@@ -1,7 +1,7 @@
 """Runs `trunkline bench turns`: make the set, replay the decisions, compare with two baselines, write the figures."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
@@ -19,8 +19,9 @@ from services.cli.turnset.page import render
 from services.cli.turnset.recipe import COUNTS, PAUSES, VERSION, Half
 from services.cli.turnset.replay import LATENCIES
 from services.common.clock import Clock
-from services.common.errors import InvalidInputError
+from services.common.errors import InvalidInputError, UnavailableError
 from services.common.models import ModelStore
+from services.common.settings import Settings
 
 SYSTEMS = ("trunkline", "vad_timeout", "predict_turn")
 
@@ -84,22 +85,19 @@ async def measure(
     maker = Maker(half, settings, folder, outputs, clock, seed, limit)
     shifts = systems.SHIFTS_MS if sweep else (0,)
 
-    def tell(what: str, done: int, of: int) -> None:
+    def tell(done: int, of: int) -> None:
         if done == of or done % 50 == 0:
-            console.print(f"{half}: {what} {done} of {of}", highlight=False)
+            console.print(f"{half} half: {done} of {of} items made and asked about", highlight=False)
 
     try:
-        entries = maker.made_before()
-        if entries is None:
+        entries = maker.made_before() or []
+        results = _results(entries, outputs, settings, shifts) if entries else None
+        if results is None:
             async with services(launch, clock, interrupts, StackView(console=console)):
-                entries = await maker.make(tell)
-                await maker.ask(entries, shifts, True, tell)
-        try:
+                entries = await maker.make(shifts, tell)
             results = _results(entries, outputs, settings, shifts)
-        except MissingOutputError:
-            async with services(launch, clock, interrupts, StackView(console=console)):
-                await maker.ask(entries, shifts, True, tell)
-            results = _results(entries, outputs, settings, shifts)
+        if results is None:
+            raise UnavailableError("The replay asks for what nobody was asked.", remedy="Please report this.")
     finally:
         await maker.close()
     document = _document(entries, results, sweep)
@@ -129,13 +127,19 @@ async def measure(
     return facts | document
 
 
-def _results(entries: list[systems.Entry], outputs: Outputs, settings: Any, shifts: Any) -> dict[str, systems.Result]:
-    systems.listen(entries, outputs)
-    return {
-        "trunkline": systems.run_turn_taker(entries, outputs, settings.orchestrator.turns, shifts),
-        "vad_timeout": systems.run_vad_timeout(entries),
-        "predict_turn": systems.run_turn_model(entries, outputs),
-    }
+def _results(
+    entries: Sequence[systems.Entry], outputs: Outputs, settings: Settings, shifts_ms: Sequence[int]
+) -> dict[str, systems.Result] | None:
+    """Every system over every item; None when an answer is missing."""
+    try:
+        systems.listen(entries, outputs)
+        return {
+            "trunkline": systems.run_turn_taker(entries, outputs, settings.orchestrator.turns, shifts_ms),
+            "vad_timeout": systems.run_vad_timeout(entries),
+            "predict_turn": systems.run_turn_model(entries, outputs),
+        }
+    except MissingOutputError:
+        return None
 
 
 _TOP = (
@@ -150,7 +154,7 @@ _TOP = (
 )
 
 
-def _document(entries: list[systems.Entry], results: Mapping[str, systems.Result], sweep: bool) -> dict[str, Any]:
+def _document(entries: Sequence[systems.Entry], results: Mapping[str, systems.Result], sweep: bool) -> dict[str, Any]:
     by_system = {name: systems.system_figures(result) for name, result in results.items()}
     ours = by_system["trunkline"]
     if not sweep:
