@@ -157,6 +157,8 @@ class TtsSettings(ServiceSettings):
     threads: Positive = 1
     cuda: bool = False
     first_clause_chars: Positive = 25
+    # An answer begins to be spoken after so many words, if the last can end a phrase. 0: not before a clause.
+    first_words: Annotated[int, Field(ge=0, le=10)] = 3
     # 0: nothing is kept (benchmarks that repeat their phrases).
     cache_mb: Annotated[int, Field(ge=0)] = 64
     max_streams: Positive = 64

@@ -12,6 +12,7 @@ from typing import Literal
 
 from services.common.errors import OverloadedError
 from services.common.personal import Personal
+from services.orchestrator import events as ev
 from services.orchestrator.call_context import CallContext
 from services.orchestrator.dialogue.history import History, Message
 from services.orchestrator.faults import ServiceName
@@ -22,6 +23,9 @@ from services.orchestrator.reply import ReplyFailedError
 from services.orchestrator.speaking import MouthOf, Speaking
 from services.orchestrator.speeches import NOT_REMEMBERED, Kind, Speech
 from services.orchestrator.turns import signals as on
+
+# The model reads on when the caller has said so many words more: each reading has a cost of its own.
+WARM_WORDS = 3
 
 
 class Agent:
@@ -50,6 +54,8 @@ class Agent:
         )
         self._turn = 0
         self._warmed: list[Message] = []
+        # Words of the caller's open turn that the model has read.
+        self._read_words = 0
         self.ending = False
 
     # ---- what the call asks of it
@@ -141,14 +147,40 @@ class Agent:
 
     def warm(self) -> None:
         """The caller begins to speak: let the model read the conversation so far meanwhile."""
+        self._read_words = 0
         messages = self._history.messages()
         if self.speaking.current is None and len(messages) > 1:
             self._read_ahead(messages)
 
-    def _read_ahead(self, messages: list[Message]) -> None:
-        if messages != self._warmed:
-            self._warmed = messages
-            self._maker.warm(messages)
+    def listening(self, stable: str) -> None:
+        """The caller has said `stable` so far, and goes on: let the model read that too, a few words at a time."""
+        words = len(stable.split())
+        if self.speaking.current is not None or words < self._read_words + WARM_WORDS:
+            return
+        # What ends a partial text may be no end.
+        if self._read_ahead(self._history.messages(stable.rstrip(" .,;:!?…"))):
+            self._read_words = words
+
+    def _read_ahead(self, messages: list[Message]) -> bool:
+        if messages == self._warmed or not self._maker.warm(messages):
+            return False
+        self._warmed = messages
+        return True
+
+    def close(self) -> None:
+        """The call is over: what speculation has cost."""
+        self._maker.drop()
+        account = self._maker.account
+        self._ctx.log(
+            ev.SpeculationSpent(
+                at_ns=self._ctx.clock.now_ns(),
+                begun=account.begun,
+                committed=account.committed,
+                dropped=account.dropped,
+                wasted_tokens=account.wasted_tokens,
+                wasted_speech_ms=account.wasted_speech_ms,
+            )
+        )
 
     def trouble(self, service: ServiceName) -> None:
         """A service the call listens with failed, or is late."""

@@ -122,6 +122,8 @@ class Call:
             self._listener.close()
         if self._cause is None:
             self._leg.hangup()
+        if self._agent is not None:
+            self._agent.close()
         cause, detail = self._cause or ("failed", "internal error")
         self._ctx.log(ev.CallEnded(at_ns=self._clock.now_ns(), cause=cause, detail=detail))
 
@@ -212,6 +214,7 @@ class Call:
             self._feed,
             self.hangup,
         )
+        self._listener.on_stable = self._agent.listening
         self._spawn(self._listener.run())
         self._ctx.services.ticker.add(self, self._tick)
         self._agent.greet()

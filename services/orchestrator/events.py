@@ -233,6 +233,17 @@ class ServiceRecovered(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpeculationSpent(Event):
+    """At the end of a call: replies begun before the turn was decided, and what those that were of no use had cost."""
+
+    begun: int
+    committed: int
+    dropped: int
+    wasted_tokens: int
+    wasted_speech_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallEnded(Event):
     """Nothing follows."""
 

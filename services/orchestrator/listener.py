@@ -46,6 +46,8 @@ class Listener:
         # Up to where the open utterance's audio was given to the recogniser; None: no utterance.
         self._given: int | None = None
         self.held = False
+        # Hears the words of the open utterance that will not change.
+        self.on_stable: Callable[[str], None] = lambda text: None
 
     async def run(self) -> None:
         """Keep the recogniser's stream until cancelled."""
@@ -178,6 +180,8 @@ class Listener:
                 unstable=Personal(partial.unstable_text, "transcript"),
             )
         )
+        if partial.stable_text:
+            self.on_stable(partial.stable_text)
         text = f"{partial.stable_text} {partial.unstable_text}".strip()
         self._feed(on.PartialText(now_ns, partial.utterance_id, text))
 

@@ -10,6 +10,7 @@ from services.orchestrator.clients.llm import SPECULATION, WAITING_CALLER
 from services.orchestrator.dialogue.history import Message
 from services.orchestrator.media.playout import Utterance
 from services.orchestrator.reply import Reply, ReplyFailedError
+from services.orchestrator.spent import SpeculationAccount
 from services.orchestrator.turns.speculation import SpeculationGate
 
 
@@ -37,6 +38,8 @@ class ReplyMaker:
     def __init__(self, ctx: CallContext) -> None:
         self._ctx = ctx
         self._gate: SpeculationGate[Making] = SpeculationGate()
+        self._warming: asyncio.Task[None] | None = None
+        self.account = SpeculationAccount()
 
     def make(self, messages: Sequence[Message], turn: int, rate_hz: int, *, speculative: bool = False) -> Making:
         """Ask the language model and begin to speak its answer into an utterance nobody plays yet."""
@@ -53,28 +56,39 @@ class ReplyMaker:
         return making
 
     def speculate(self, text: str, messages: Sequence[Message], turn: int, rate_hz: int) -> None:
-        """Prepare the reply to a turn that has probably ended."""
+        """Prepare the reply to a turn that has probably ended; not when too much was prepared for it in vain."""
         self.drop()
-        self._gate.begin(text, self.make(messages, turn, rate_hz, speculative=True))
+        if self.account.may_begin():
+            self.account.began()
+            self._gate.begin(text, self.make(messages, turn, rate_hz, speculative=True))
 
     def commit(self, text: str) -> Making | None:
         """The turn ended with `text`: the reply prepared for it, if it is of use."""
+        self.account.turn_over()
         prepared, void = self._gate.commit(text)
-        if void is not None:
-            void.cancel()
         if prepared is not None and prepared.failure is not None:
-            return None
+            prepared, void = None, prepared
+        self._void(void)
+        if prepared is not None:
+            self.account.used()
         return prepared
 
     def drop(self) -> None:
         """The turn goes on, or the call is over."""
-        void = self._gate.drop()
-        if void is not None:
-            void.cancel()
+        self._void(self._gate.drop())
 
-    def warm(self, messages: Sequence[Message]) -> None:
-        """Let the model read the conversation so far while the caller still speaks."""
-        self._ctx.spawn(self._warm(messages))
+    def _void(self, making: Making | None) -> None:
+        if making is not None:
+            making.cancel()
+            utterance = making.reply.utterance
+            self.account.void(making.reply.tokens, utterance.samples * 1000 // utterance.rate_hz)
+
+    def warm(self, messages: Sequence[Message]) -> bool:
+        """Let the model read ahead while the caller still speaks; False when it is still reading."""
+        if self._warming is not None and not self._warming.done():
+            return False
+        self._warming = self._ctx.spawn(self._warm(messages))
+        return True
 
     async def _warm(self, messages: Sequence[Message]) -> None:
         try:

@@ -66,6 +66,8 @@ class Reply:
     times: ReplyTimes = field(default_factory=ReplyTimes)
     on: ReplyEvents = field(default_factory=ReplyEvents)
     complete: bool = False
+    # Pieces of text the model has sent: a token each, as far as can be seen from here.
+    tokens: int = 0
     # The language model broke off after some of its text was sent to be spoken.
     aborted: bool = False
 
@@ -90,6 +92,7 @@ class Reply:
             async with aclosing(self.text_in) as items:
                 async for item in items:
                     if item.text:
+                        self.tokens += 1
                         self.times.first_token = self.times.first_token or self.clock.now_ns()
                         await self._speak(spoken.feed(item.text))
                     self.aborted = item.ended == "aborted"

@@ -15,6 +15,8 @@ from services.tts.language import words_of
 
 # A clause shorter than this is not worth a cut at a mere comma ("Yes," is; "A," is not).
 _MIN_CHARS = 4
+# Less than half a second of speech would end before the next clause is there.
+_MIN_OPENING_CHARS = 10
 # What later clauses may grow to, by index; the last holds for all others.
 _GROWTH = (60, 120)
 # Without any sensible boundary a clause of this many times its limit is cut between words.
@@ -36,8 +38,10 @@ class _Strength(IntEnum):
     WORD = 1
     PREPOSITION = 2
     CONJUNCTION = 3
-    PHRASE = 4
-    SENTENCE = 5
+    # The first words of an answer, when nothing better comes within them: heard while the rest is made.
+    OPENING = 4
+    PHRASE = 5
+    SENTENCE = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,15 @@ class Clause:
 class ClauseSplitter:
     """Feed text, get clauses. One per utterance.
 
-    `first_chars` is the length the first clause should not exceed where a sensible boundary exists.
+    `first_chars` is the length the first clause should not exceed where a sensible boundary exists. With `first_words`
+    it ends after so many words where the last of them can end a phrase ("I can help", not "Your order is"); 0: never.
     """
 
-    def __init__(self, first_chars: int = 25, locale: str = "en-US") -> None:
+    def __init__(self, first_chars: int = 25, locale: str = "en-US", first_words: int = 0) -> None:
         self._words = words_of(locale)
         self._first_chars = first_chars
+        # Words that lean on the next one are known per language: without them, no cut within a phrase.
+        self._first_words = first_words if self._words.leaning else 0
         self._held = ""
         # Position in `_held` up to which boundaries have been judged, and the best cut seen so far at each strength.
         self._scanned = 0
@@ -132,6 +139,8 @@ class ClauseSplitter:
         if strength is _Strength.SENTENCE and _speakable(self._held[:position]):
             return position
         if strength is _Strength.PHRASE and self._worth_a_phrase(position, limit):
+            return position
+        if strength is _Strength.OPENING:
             return position
         if position >= limit:
             for usable in (_Strength.PHRASE, _Strength.CONJUNCTION):
@@ -216,11 +225,22 @@ class ClauseSplitter:
         between_digits = before.isdigit() and following.isdigit()
         return _Strength.NONE if between_digits else _Strength.PHRASE
 
+    def _opens(self, position: int, token: str) -> bool:
+        """The first clause has words enough to be heard while the rest is made."""
+        if self._index or not self._first_words or position < _MIN_OPENING_CHARS:
+            return False
+        if token.lower() in self._words.conjunctions | self._words.prepositions:
+            return False
+        return len(self._held[:position].split()) >= self._first_words
+
     def _judge_space(self, position: int, token: str) -> _Strength | None:
         """After a space: a conjunction ahead is a fair place, any other word a last resort."""
         if not _is_plain(token) or token.lower() in self._words.leaning:
             return _Strength.NONE
         ahead = self._held[position : position + _LOOK_AHEAD]
+        if self._opens(position, token):
+            # One character tells that the word before is whole and that no number follows.
+            return None if not ahead else _Strength.OPENING if ahead[0].isalpha() else _Strength.NONE
         word = re.match(r"\S*(?=\s)", ahead)
         if word is None:
             # The next word is not whole yet; one that fills the look-ahead is no conjunction.

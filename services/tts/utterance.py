@@ -60,7 +60,9 @@ class Utterance:
         self._clock = clock
         self._ahead_ns = settings.ahead_ms * 1_000_000
         self._idle_ns = settings.idle_s * 1_000_000_000
-        self._splitter = ClauseSplitter(settings.first_clause_chars, config.voice.locale)
+        self._splitter = ClauseSplitter(
+            settings.first_clause_chars, config.voice.locale, settings.first_words if config.paced else 0
+        )
         self._ready: deque[_Ready] = deque()
         self._changed = asyncio.Event()
         self._ended = False

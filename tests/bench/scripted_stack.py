@@ -11,7 +11,8 @@ from services.cli.stack import SCRIPTED, Launch, launch_specs, local_services
 from services.cli.supervisor import Supervisor
 from services.common.clock import SystemClock
 
-READY_S = 60.0
+# Real models on a busy machine take minutes to be warm.
+READY_S = 180.0
 
 
 def isolated(folder: Path, *pairs: str) -> Launch:

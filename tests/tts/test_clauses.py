@@ -15,8 +15,8 @@ WORDS = st.sampled_from([
 TEXTS = st.one_of(st.text(max_size=300), st.lists(WORDS, max_size=40).map(" ".join))
 
 
-def split(text: str, pieces: list[str] | None = None, locale: str = "en-US") -> list[Clause]:
-    splitter = ClauseSplitter(25, locale)
+def split(text: str, pieces: list[str] | None = None, locale: str = "en-US", first_words: int = 0) -> list[Clause]:
+    splitter = ClauseSplitter(25, locale, first_words)
     clauses = [clause for piece in (pieces or [text]) for clause in splitter.push(piece)]
     return clauses + splitter.flush()
 
@@ -34,25 +34,47 @@ def test_the_clauses_joined_are_the_input_and_offsets_say_where_they_stood(text:
         assert text[clause.offset : clause.offset + len(clause.text)] == clause.text
 
 
-@given(TEXTS, st.lists(st.integers(1, 9), min_size=1, max_size=60))
-def test_how_the_text_was_cut_into_pieces_changes_no_clause(text: str, sizes: list[int]) -> None:
+@given(TEXTS, st.lists(st.integers(1, 9), min_size=1, max_size=60), st.sampled_from([0, 3]))
+def test_how_the_text_was_cut_into_pieces_changes_no_clause(text: str, sizes: list[int], first_words: int) -> None:
     pieces, at = [], 0
     while at < len(text):
         size = sizes[len(pieces) % len(sizes)]
         pieces.append(text[at : at + size])
         at += size
-    assert split(text, pieces) == split(text)
+    assert split(text, pieces, first_words=first_words) == split(text, first_words=first_words)
 
 
-@given(st.lists(WORDS, min_size=1, max_size=40))
-def test_no_cut_falls_inside_a_word_number_abbreviation_or_address(words: list[str]) -> None:
+@given(st.lists(WORDS, min_size=1, max_size=40), st.sampled_from([0, 3]))
+def test_no_cut_falls_inside_a_word_number_abbreviation_or_address(words: list[str], first_words: int) -> None:
     text = " ".join(words)
     inside = set()
     at = 0
     for word in words:
         inside |= {at + i for i in range(1, len(word.rstrip(".,;:!?…")))}
         at += len(word) + 1
-    assert not inside & {clause.offset for clause in split(text)}
+    assert not inside & {clause.offset for clause in split(text, first_words=first_words)}
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("I can help you with that today.", "I can help "),
+        ("Thank you for calling us today.", "Thank you for calling "),
+        # No word that leans on the next one, no conjunction, ends the opening; a number stays with its word.
+        ("Your order is on its way to you.", "Your order is on its way "),
+        ("Please hold on while I look.", "Please hold on while I look."),
+        ("Please take number 25 today.", "Please take number 25 today."),
+        # A better place within the words is taken, and too little speech is no opening.
+        ("Sure, I can help you with that.", "Sure,"),
+        ("So we do it now with you.", "So we do it now "),
+    ],
+)
+def test_an_answer_opens_with_three_words_where_they_can_end_a_phrase(text: str, first: str) -> None:
+    assert split(text, first_words=3)[0].text == first
+
+
+def test_a_language_whose_leaning_words_are_not_known_is_not_cut_within_a_phrase() -> None:
+    assert split("Minä voin auttaa sinua tänään.", locale="fi-FI", first_words=3)[0].text[-1] == "."
 
 
 @pytest.mark.parametrize(
