@@ -295,6 +295,14 @@ class TurnSettings(Section):
     max_clarifications: Annotated[int, Field(ge=0)] = 2
 
 
+class FrontEndSettings(Section):
+    """What is done to the caller's audio before anything hears it. Measured in benchmarks/README.md."""
+
+    # "vad": while the agent speaks, the voice detector hears the caller without the echo of the agent's voice, where
+    # there is one (a speakerphone); the recogniser hears the line as it is. Costs nothing while the agent is silent.
+    aec: Literal["off", "vad"] = "vad"
+
+
 class AgentSettings(Section):
     """The conversation until bundles arrive: a system prompt, and the sentences an agent says by itself.
 
@@ -395,6 +403,7 @@ class OrchestratorSettings(Section):
     give_up_ms: Positive = 12_000
     max_call_s: Positive = 3600
     webrtc: WebRtcSettings = WebRtcSettings()
+    front_end: FrontEndSettings = FrontEndSettings()
     turns: TurnSettings = TurnSettings()
 
 

@@ -19,8 +19,9 @@ from services.orchestrator.calls import CallHandle
 from services.orchestrator.conductor import Conductor
 from services.orchestrator.faults import ServiceName
 from services.orchestrator.listener import Listener
+from services.orchestrator.media.front_end import FrontEnd, TappedLine
 from services.orchestrator.media.leg import Leg, LegFormat, Playout
-from services.orchestrator.media.mouth import Mouth
+from services.orchestrator.media.mouth import Line, Mouth
 from services.orchestrator.turns import signals as on
 
 log = get_logger(__name__)
@@ -63,6 +64,7 @@ class Call:
         self._ctx = CallContext(handle.call_id, clock, settings, services, handle.events, self._spawn)
         self.conductor = Conductor(self._ctx, lambda: "asr" in self._down)
         self._listener: Listener | None = None
+        self._front_end: FrontEnd | None = None
         self._agent: Agent | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._over = asyncio.Event()
@@ -124,6 +126,8 @@ class Call:
             self._leg.hangup()
         if self._agent is not None:
             self._agent.close()
+        if self._front_end is not None and self._front_end.delay_ms is not None:
+            log.info("the line had an echo", call_id=self._handle.call_id, delay_ms=round(self._front_end.delay_ms))
         cause, detail = self._cause or ("failed", "internal error")
         self._ctx.log(ev.CallEnded(at_ns=self._clock.now_ns(), cause=cause, detail=detail))
 
@@ -174,6 +178,8 @@ class Call:
         """Progress of playing."""
         if self._agent is not None and not self._over.is_set():
             try:
+                if self._front_end is not None:
+                    self._front_end.on_playout(playout, at_ns)
                 self._agent.speaking.on_playout(playout, at_ns)
             except Exception as error:  # noqa: BLE001  # one call must never harm another
                 self._crash(error)
@@ -202,14 +208,22 @@ class Call:
         )
         if self._listener is not None and self._agent is not None:
             self._listener.set_rate(fmt.rx_rate_hz)
+            if self._front_end is not None:
+                self._front_end.set_rate(fmt.tx_rate_hz)
             self._agent.speaking.set_format(fmt)
             return
         self._established.set()
         committed_ms = self._ctx.settings.orchestrator.committed_ms
-        self._listener = self.conductor.listener = Listener(self._ctx, fmt.rx_rate_hz, self._feed, self._on_service)
+        line: Line = self._leg
+        if self._ctx.settings.orchestrator.front_end.aec == "vad":
+            self._front_end = FrontEnd(fmt.tx_rate_hz)
+            line = TappedLine(self._leg, self._front_end.reference)
+        self._listener = self.conductor.listener = Listener(
+            self._ctx, fmt.rx_rate_hz, self._feed, self._on_service, self._front_end
+        )
         self._agent = self.conductor.agent = Agent(
             self._ctx,
-            lambda sink: Mouth(self._leg, fmt, committed_ms, sink),
+            lambda sink: Mouth(line, fmt, committed_ms, sink),
             self.conductor.questions,
             self._feed,
             self.hangup,

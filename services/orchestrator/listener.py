@@ -14,6 +14,7 @@ from services.orchestrator.call_context import CallContext
 from services.orchestrator.clients.asr import AsrCall, AsrConfig, Kind
 from services.orchestrator.faults import ServiceName
 from services.orchestrator.media.audio import MODEL_RATE_HZ, AudioIn, ModelFrame
+from services.orchestrator.media.front_end import FrontEnd
 from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns import signals as on
 from services.pb.trunkline.asr.v1 import asr_pb2 as pb
@@ -30,12 +31,18 @@ class Listener:
     """Implements VadSink and AsrSink. `feed` gets every signal; `on_state` hears of services that go and come."""
 
     def __init__(
-        self, ctx: CallContext, rx_rate_hz: int, feed: Callable[[on.Signal], None], on_state: ServiceState
+        self,
+        ctx: CallContext,
+        rx_rate_hz: int,
+        feed: Callable[[on.Signal], None],
+        on_state: ServiceState,
+        front_end: FrontEnd | None = None,
     ) -> None:
         self._ctx = ctx
         self._feed = feed
         self._on_state = on_state
         self._audio = AudioIn(rx_rate_hz)
+        self._front_end = front_end
         self._vad = ctx.services.vad.open(ctx.call_id, self)
         config = AsrConfig(ctx.call_id, ctx.settings.agent.locale, PARTIAL_INTERVAL_MS)
         self._asr = AsrCall(ctx.services.asr, ctx.clock, config, self, ctx.settings.orchestrator.max_call_s + 60)
@@ -70,7 +77,11 @@ class Listener:
         """What the leg heard."""
         if self.held:
             return
-        for frame in self._audio.push(pcm, received_ns):
+        frames = self._audio.push(pcm, received_ns)
+        if self._front_end is not None and self._front_end.awake:
+            # The recogniser hears the line as it is, from `_audio`.
+            frames = self._front_end.hear(frames)
+        for frame in frames:
             self._ctx.services.vad.push(self._vad, frame)
         self._give()
 

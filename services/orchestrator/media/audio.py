@@ -148,7 +148,7 @@ class AudioIn:
         for start in range(0, count * VAD_SAMPLES, VAD_SAMPLES):
             frame = pending[start : start + VAD_SAMPLES]
             after = len(pending) - start - VAD_SAMPLES
-            frames.append(ModelFrame(frame.tobytes(), self.time_of(self.position - after), _levels_db(frame)))
+            frames.append(ModelFrame(frame.tobytes(), self.time_of(self.position - after), levels_db(frame)))
         return frames
 
     def time_of(self, position: int) -> int:
@@ -179,7 +179,7 @@ class AudioIn:
         self.position += len(samples)
 
 
-def _levels_db(frame: Samples) -> tuple[float, ...]:
+def levels_db(frame: Samples) -> tuple[float, ...]:
     """RMS level of each part of a frame, in dB of full scale."""
     parts = frame.reshape(LEVEL_PARTS, -1).astype(np.float32)
     powers: list[float] = np.einsum("ij,ij->i", parts, parts).tolist()

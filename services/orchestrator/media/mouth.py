@@ -5,8 +5,16 @@ Three things make it move: audio that arrives, credit that comes back with a rep
 
 from typing import Protocol
 
-from services.orchestrator.media.leg import Leg, LegFormat, Playout
+from services.orchestrator.media.leg import LegFormat, Playout
 from services.orchestrator.media.playout import PlayoutBuffer, Utterance
+
+
+class Line(Protocol):
+    """What a mouth speaks into: a leg, or something before it."""
+
+    def play(self, frame: bytes) -> None: ...
+
+    def clear(self) -> None: ...
 
 
 class MouthSink(Protocol):
@@ -28,7 +36,7 @@ class MouthSink(Protocol):
 class Mouth:
     """Plays utterances one after the other. Paused while anybody holds a reason."""
 
-    def __init__(self, leg: Leg, fmt: LegFormat, committed_ms: int, sink: MouthSink) -> None:
+    def __init__(self, leg: Line, fmt: LegFormat, committed_ms: int, sink: MouthSink) -> None:
         self._leg = leg
         self._sink = sink
         self._buffer = PlayoutBuffer(fmt.tx_rate_hz, committed_ms)
