@@ -69,6 +69,12 @@ class Api:
         if status != 200:
             raise UnavailableError(f"The call cannot be ended: expected 200, got {status}.")
 
+    async def completed_ns(self, call_id: str) -> list[int]:
+        """When, by the stack, each agent turn of a call had gone out whole. Raises UnavailableError."""
+        answer = await self._get(f"/api/calls/{call_id}")
+        ended = (e for e in answer.get("events", []) if e.get("type") == "AgentSpeechEnded" and e.get("complete"))
+        return [int(event["at_ns"]) for event in ended]
+
     async def events(self, call_id: str, token: str = "") -> AsyncIterator[dict[str, Any]]:
         """The call's events from its beginning, then live, until it ends. Raises UnavailableError."""
         assert self._http is not None, "use async with"

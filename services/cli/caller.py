@@ -11,10 +11,14 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from services.common.errors import InvalidInputError
+from services.common.errors import InvalidInputError, UnavailableError
 
 Pcm = NDArray[np.int16]
 FRAME_MS = 20
+
+
+class CallRefusedError(UnavailableError):
+    """The stack said no: busy, overloaded, forbidden. The message names its status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +178,7 @@ class Dialer(Protocol):
     async def dial(self, target: str) -> CallerLeg:
         """Call `target` ("sip:…" or an http URL of the stack) and wait until media flows.
 
-        Raises UnavailableError when it is refused (naming the status), DeadlineError when nobody answers.
+        Raises CallRefusedError (naming the status), UnavailableError, or DeadlineError when nobody answers.
         """
         ...
 

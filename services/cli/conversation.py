@@ -10,13 +10,17 @@ from typing import Literal
 
 from services.cli.caller import CallerLeg, Pcm
 from services.cli.clips import Clip
-from services.cli.measure import Utterance, dbfs
+from services.cli.measure import AsideKind, Utterance, dbfs
 from services.common.clock import Clock
 
 # A frame of 20 ms louder than this is the agent speaking: above comfort noise, below any word.
 _LOUD_DBFS = -45.0
 # As many loud frames in a row begin speech: a click is one.
 _ONSET_FRAMES = 2
+# An agent that was disturbed may be silent while it decides: the caller gives it this much longer before it goes on.
+_AFTER_ASIDE_MS = 1500
+# Silent for longer than this, the agent is no longer in the middle of its answer.
+_MID_ANSWER_MS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +38,25 @@ class Manners:
 
 
 @dataclass(frozen=True, slots=True)
+class Aside:
+    """A cough or an "mhm" that the caller makes `after_ms` into the agent's answer, without wanting the floor."""
+
+    kind: AsideKind
+    clip: Clip
+    after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
-    """What the caller says next; with `interrupt_after_ms`, that long into the agent's answer to the line before."""
+    """What the caller says next; with `interrupt_after_ms`, that long into the agent's answer to the line before.
+
+    `gap_ms`: the longest pause inside the clip, put there on purpose. `aside`: during the answer to this line.
+    """
 
     clip: Clip
     interrupt_after_ms: int | None = None
+    gap_ms: int = 0
+    aside: Aside | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +121,9 @@ class Conversation:
         self._tell = tell
         self._floor = Floor(leg.heard.rate_hz)
         self._fed = 0
+        self._patience_ms = 0
+        # The sounds made beside the talk, with the turn in whose answer they fell.
+        self.asides: list[Utterance] = []
 
     async def run(self, lines: Sequence[Line]) -> list[Utterance]:
         """Say every line; ends early when the call does."""
@@ -113,7 +134,7 @@ class Conversation:
                 break
             following = lines[index + 1] if index + 1 < len(lines) else None
             said.append(await self._say(line, turn=index + 1))
-            await self._hear_answer(index + 1, following)
+            await self._hear_answer(index + 1, line, following)
         if self._leg.ended:
             self._tell(Moment("ended", len(said), self._leg.ended))
         return said
@@ -130,13 +151,32 @@ class Conversation:
         self._tell(Moment("caller_done", turn))
         return Utterance(turn, start, start + len(clip.pcm), interrupting)
 
-    async def _hear_answer(self, turn: int, following: Line | None) -> None:
+    async def _hear_answer(self, turn: int, line: Line, following: Line | None) -> None:
+        self._patience_ms = 0
+        if line.aside is not None:
+            await self._beside(turn, line.aside)
         wait_ms = following.interrupt_after_ms if following else None
         done = self._agent_done if wait_ms is None else (lambda: self._floor.spoken_ms(self._clock.now_ns()) >= wait_ms)
         await self._listen(turn, self._manners.answer_deadline_ms, done)
 
+    async def _beside(self, turn: int, aside: Aside) -> None:
+        """Make a sound in the middle of the answer; what is heard goes on counting for the same answer."""
+
+        def now_or_never() -> bool:
+            return self._floor.spoken_ms(self._clock.now_ns()) >= aside.after_ms or self._agent_done()
+
+        await self._listen(turn, self._manners.answer_deadline_ms, now_or_never)
+        if not self._floor.spoke() or self._floor.silent_ms(self._clock.now_ns()) > _MID_ANSWER_MS:
+            return
+        clip = aside.clip.at(self._leg.sent.rate_hz)
+        start = self._leg.play(clip.pcm)
+        while self._leg.playing and not self._leg.ended:
+            await self._moved()
+        self.asides.append(Utterance(turn, start, start + len(clip.pcm), aside=aside.kind))
+        self._patience_ms = _AFTER_ASIDE_MS
+
     def _agent_done(self) -> bool:
-        return self._floor.silent_ms(self._clock.now_ns()) >= self._manners.agent_done_ms
+        return self._floor.silent_ms(self._clock.now_ns()) >= self._manners.agent_done_ms + self._patience_ms
 
     async def _listen(self, turn: int, deadline_ms: int, until: Callable[[], bool]) -> None:
         """Wait for the agent to begin (up to the deadline) and then for `until` (up to the caller's patience)."""

@@ -36,6 +36,16 @@ _CALLER_GAP_MS = 80
 _HOLE_MS = 15
 _EDGE_MS = 3
 _EDGE_DBFS = -38.0
+# An agent that goes on within this has resumed; later it has begun something new. Deciding takes it 0.5 s, and a cough
+# may come in two bursts.
+_RESUMED_MS = 1500
+# A silence that begins later than this after the sound has nothing to do with it.
+_REACTION_MS = 1200
+# The stack's time of the end of an answer and ours are the same event when they are this close.
+_SAME_END_MS = 400
+
+
+AsideKind = Literal["cough", "backchannel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,27 @@ class Utterance:
     start: int
     end: int
     barge_in: bool = False
+    # A sound beside the talk: no turn of its own.
+    aside: AsideKind | None = None
+
+
+AsideOutcome = Literal["went_on", "resumed", "answered_instead", "stopped", "agent_was_silent"]
+
+
+@dataclass(frozen=True, slots=True)
+class AsideHeard:
+    """What the agent did when the caller coughed or said "mhm" while it spoke.
+
+    `went_on`: no silence beyond a natural pause; `resumed`: it fell silent and went on with the same answer, soon;
+    `answered_instead`: it gave up its answer and spoke again later; `stopped`: nothing followed; `agent_was_silent`:
+    there was nothing to disturb. `hole_ms` is the longest silence of an agent that went on or resumed.
+    """
+
+    turn: int
+    kind: AsideKind
+    outcome: AsideOutcome
+    onset_ns: int
+    hole_ms: float | None = None
 
 
 Outcome = Literal["answered", "unanswered", "cut_off", "talked_over", "caller_late"]
@@ -132,6 +163,45 @@ def hear_turns(utterances: Sequence[Utterance], sent: Track, heard: Track) -> li
         until_ns = _timed(sent, following)[1] if following else heard.time_ns(heard.samples)
         turns.append(_hear_turn(said, sent, whole, words, until_ns))
     return turns
+
+
+def hear_asides(
+    asides: Sequence[Utterance], sent: Track, heard: Track, until_ns: Sequence[int], completed_ns: Sequence[int] = ()
+) -> list[AsideHeard]:
+    """How the agent took each sound. `until_ns`: when the caller's next words began, one per sound. `completed_ns`:
+    when, by the stack, an answer had gone out whole: that is an end, not a stop."""
+    words = [_timed(heard, span) for span in speech_spans(heard.audio(), heard.rate_hz, pause_ms=_DIP_MS)]
+    out = []
+    for aside, limit_ns in zip(asides, until_ns, strict=True):
+        onset_ns, end_ns = _timed(sent, aside)
+        outcome, hole_ms = _aside_outcome(words, onset_ns, end_ns, limit_ns, completed_ns)
+        out.append(AsideHeard(aside.turn, aside.aside or "cough", outcome, onset_ns, hole_ms))
+    return out
+
+
+def _aside_outcome(
+    words: list[tuple[int, int]], onset_ns: int, end_ns: int, until_ns: int, completed_ns: Sequence[int]
+) -> tuple[AsideOutcome, float | None]:
+    still_ns = _STILL_SPEAKING_MS * 10**6
+    after = [(a, b) for a, b in words if b >= onset_ns - still_ns and a < until_ns]
+    if not after or after[0][0] > onset_ns:
+        return "agent_was_silent", None
+    gaps = [((b[0] - a[1]) / 1e6, a[1]) for a, b in itertools.pairwise(after)]
+    hole_ms = 0.0
+    for gap_ms, began_ns in gaps:
+        if began_ns > end_ns + _REACTION_MS * 10**6:
+            return ("went_on" if hole_ms < PAUSE_MS else "resumed"), hole_ms
+        if gap_ms > _RESUMED_MS:
+            return ("went_on", hole_ms) if _completed(began_ns, completed_ns) else ("answered_instead", None)
+        hole_ms = max(hole_ms, gap_ms)
+    last_ns = after[-1][1]
+    if last_ns <= end_ns + _REACTION_MS * 10**6 and not _completed(last_ns, completed_ns):
+        return "stopped", None
+    return ("went_on" if hole_ms < PAUSE_MS else "resumed"), hole_ms
+
+
+def _completed(at_ns: int, completed_ns: Sequence[int]) -> bool:
+    return any(abs(at_ns - done_ns) <= _SAME_END_MS * 10**6 for done_ns in completed_ns)
 
 
 def _hear_turn(

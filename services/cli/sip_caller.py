@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc.aio
 
+from services.cli.caller import CallRefusedError
 from services.cli.caller_role import caller_role, free_ports
 from services.cli.sip_leg import SipLeg, ended_reason
 from services.cli.stack import Launch, launch_specs
@@ -77,7 +78,7 @@ class SipDialer:
         finally:
             self._dials.pop(dial_id, None)
         if leg.ended:
-            raise UnavailableError(f"The call was refused: {leg.ended}.")
+            raise CallRefusedError(f"The call was refused: {leg.ended}.")
         return leg
 
     async def close(self) -> None:

@@ -12,7 +12,9 @@ import aiohttp
 import numpy as np
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 
-from services.cli.caller import FRAME_MS, Pcm, Track
+from services.cli.caller import FRAME_MS, CallRefusedError, Pcm, Track
+from services.cli.lossy import LossyLine
+from services.cli.lossy_webrtc import make_lossy
 from services.common.clock import Clock
 from services.common.errors import DeadlineError, InvalidInputError, UnavailableError
 from services.orchestrator.media.webrtc_audio import RX_RATE_HZ, OpusDecoder, OpusEncoder
@@ -143,6 +145,10 @@ class WebRtcCaller:
             raise InvalidInputError("keypad", expected="an open data channel", got=self._keypad.readyState)
         self._keypad.send(f'{{"dtmf": "{digit}"}}')
 
+    def lose(self, line: LossyLine) -> None:
+        """From now on what is sent passes through `line`."""
+        make_lossy(self._audio.sender, line, self._clock)
+
     async def progress(self) -> None:
         """Return when audio moved or the call ended. Raises DeadlineError when nothing moved for two seconds."""
         if self._ended:
@@ -190,7 +196,7 @@ class WebRtcCaller:
             ) from None
         if status != 200:
             error_body = body.get("error", {}) if isinstance(body, dict) else {}
-            raise UnavailableError(
+            raise CallRefusedError(
                 f"The call was refused with HTTP {status}: {error_body.get('message', 'no reason given')}",
                 remedy=str(error_body.get("remedy", "")),
             )

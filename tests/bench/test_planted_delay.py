@@ -1,4 +1,4 @@
-"""Issue 2 §4: a delay planted in one stage shows in that stage and in voice-to-voice as heard, and nowhere else.
+"""A delay planted in one stage shows in that stage and in voice-to-voice as heard, and nowhere else.
 
 Real SIP calls on real processes with scripted models; medians of six turns a run.
 """
@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from services.cli.bench import BenchRequest, measure
+from services.cli.benchmark.cell_run import run_cell
+from services.cli.benchmark.request import BenchRequest
+from services.cli.benchmark.scripts import PlainTalk, Voices
 from services.cli.clips import Clip, human_speech
 from services.cli.up import RunningStack
 from services.common.clock import SystemClock
@@ -37,8 +38,11 @@ def clips() -> list[Clip]:
 
 
 async def run(stack: Stack, said: list[Clip]) -> dict[str, Any]:
-    request = BenchRequest("sip", 3, 2, Path("unused"), warmup=0, barge_in_every=0, agent_done_ms=400)
-    return await measure(request, RunningStack(stack.launch, False), said, SystemClock(), Console(quiet=True))
+    request = BenchRequest(
+        ("sip",), (3,), Path("unused"), turns=2, warmup=0, talk=PlainTalk(barge_in_every=0), agent_done_ms=400
+    )
+    (cell,) = request.cells()
+    return (await run_cell(cell, request, RunningStack(stack.launch, False), Voices(said), SystemClock())).document
 
 
 def medians(document: dict[str, Any]) -> dict[str, float]:

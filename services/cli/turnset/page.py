@@ -4,19 +4,11 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from services.cli.plots import Line, lines_svg
+from services.cli.benchmark.page import page, plot
+from services.cli.benchmark.share_plot import Line, lines_svg
 
-_STYLE = """
-:root{color-scheme:light dark}
-body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.6rem;margin-bottom:.2rem} h2{font-size:1.15rem;margin-top:2.2rem}
-table{border-collapse:collapse;margin:.5rem 0} td,th{padding:.2rem .8rem .2rem 0;text-align:right;
-font-variant-numeric:tabular-nums} td:first-child,th:first-child{text-align:left} th{border-bottom:1px solid #8888}
-.note{color:#777;font-size:.9rem}
-svg{width:100%;height:auto;max-width:64rem} svg text{font:12px system-ui,sans-serif;fill:currentColor}
-"""
 NAMES = {"trunkline": "Trunkline", "vad_timeout": "VAD timeout", "predict_turn": "turn model alone"}
-_COLOURS = {"trunkline": "#4e79a7", "vad_timeout": "#e15759", "predict_turn": "#f28e2b"}
+_COLOURS = {"trunkline": 0, "vad_timeout": 3, "predict_turn": 1}
 _ROWS = (
     ("false_cutoff_at_300ms", "false cut-offs where the median wait is 300 ms"),
     ("wait_at_5pct_cutoffs_ms", "median wait where 5 % of pauses are cut off, ms"),
@@ -55,7 +47,7 @@ def render(document: Mapping[str, Any]) -> str:
         f"espeak-ng voices {'in' if made['espeak'] else 'not in'} the set</p>",
         "<p>How often a caller who only pauses is cut off (vertical), against how long a caller who has finished waits "
         "(horizontal, median). Left and low is better. Every point is one setting of the system's knob.</p>",
-        lines_svg(lines, "ms", ((300.0, "300 ms"),), 0.05),
+        plot(lines_svg(lines, "ms", ((300.0, "300 ms"),), 0.05)),
         "<h2>Figures</h2>",
         _figures(systems),
         *(_breakdown(document[key], title) for key, title in _BREAKDOWNS),
@@ -65,13 +57,7 @@ def render(document: Mapping[str, Any]) -> str:
         f"({escape(', '.join(f'{k} {v}' for k, v in document['latencies_ms'].items()))}). 95 % intervals are "
         "bootstrapped over callers. Definitions: benchmarks/README.md.</p>",
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Trunkline: turn-taking</title><style>{_STYLE}</style></head><body>\n"
-        + "\n".join(body)
-        + "\n</body></html>\n"
-    )
+    return page("Trunkline: turn-taking", body)
 
 
 _BREAKDOWNS = (("by_kind", "By kind"), ("by_line", "By line and noise"), ("by_voice", "By voice"))
@@ -83,7 +69,7 @@ def _figures(systems: Mapping[str, Any]) -> str:
         f"<tr><td>{escape(label)}" + "".join(f"<td>{escape(_cell(key, system[key]))}" for system in systems.values())
         for key, label in _ROWS
     ]
-    return f"<table><tr><th>{head}{''.join(rows)}</table>"
+    return f'<div class="wide"><table><tr><th>{head}{"".join(rows)}</table></div>'
 
 
 def _breakdown(values: Mapping[str, Any], title: str) -> str:
@@ -97,7 +83,7 @@ def _breakdown(values: Mapping[str, Any], title: str) -> str:
             f"<tr><td>{escape(name)}<td>{ours['n_holds']}<td>{ours['n_shifts']}<td>{_percent(ours['false_cutoff'])}"
             f"<td>{ours['wait_p50_ms']:.0f}{others}"
         )
-    return f"<h2>{escape(title)}, at the defaults</h2><table>{''.join(rows)}</table>"
+    return f"<h2>{escape(title)}, at the defaults</h2><div class=wide><table>{''.join(rows)}</table></div>"
 
 
 def _cell(key: str, figure: Mapping[str, Any]) -> str:
