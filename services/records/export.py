@@ -7,7 +7,8 @@
     {"type": "end", "entries": 1, "checkpoints": 1}
 
 An excerpt (`"excerpt": true`) holds some entries, each with `"proof"`: the inclusion path (hex) into the checkpoint
-that follows; it proves these entries without showing the others.
+that follows; it proves these entries without showing the others. `"newer"` counts those of the call that no checkpoint
+covers yet: they are left out.
 """
 
 import json
@@ -46,9 +47,9 @@ async def export_log(connection: Any, personal: PersonalStore | None = None) -> 
 
 
 async def export_call(connection: Any, call_id: str, personal: PersonalStore | None = None) -> AsyncIterator[str]:
-    """The entries of one call, each with its proof into the last checkpoint, and that checkpoint.
+    """The entries of one call that the last checkpoint covers, each with its proof into it, and that checkpoint.
 
-    Raises InvalidInputError when the last checkpoint does not cover them yet; UnavailableError, StoreError.
+    Raises InvalidInputError when it covers none; UnavailableError, StoreError.
     """
     with typed_errors("reading the audit log"):
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -61,24 +62,26 @@ async def export_call(connection: Any, call_id: str, personal: PersonalStore | N
             size = Checkpoint.parse(Note.parse(note).text).size if note else 0
             if not rows:
                 raise InvalidInputError("--call", expected="a call with audit entries", got=repr(call_id))
-            if rows[-1]["index"] >= size:
+            covered = [row for row in rows if row["index"] < size]
+            if not covered:
                 raise InvalidInputError(
                     "--call",
                     expected="entries under a checkpoint",
-                    got="a newer one",
+                    got="newer ones only",
                     remedy="Run `trunkline audit checkpoint` first.",
                 )
             tree = Tree()
             query = "SELECT leaf_hash FROM audit_entries WHERE index < $1 ORDER BY index"
             async for leaf in connection.cursor(query, size, prefetch=10_000):
                 tree.append(leaf["leaf_hash"])
-            openings = await _openings(connection, personal, [row["index"] for row in rows])
-            yield _line("header", format=FORMAT, origin=_origin([note]), excerpt=True)
-            for row in rows:
+            openings = await _openings(connection, personal, [row["index"] for row in covered])
+            newer = len(rows) - len(covered)
+            yield _line("header", format=FORMAT, origin=_origin([note]), excerpt=True, newer=newer)
+            for row in covered:
                 proof = [step.hex() for step in tree.inclusion(row["index"], size)]
                 yield _entry(row, openings.get(row["index"], {}), proof=proof)
             yield _line("checkpoint", note=note)
-            yield _line("end", entries=len(rows), checkpoints=1)
+            yield _line("end", entries=len(covered), checkpoints=1)
 
 
 async def _openings(

@@ -54,6 +54,10 @@ class _Reader:
             row = json.loads(line)
             known = row["type"] == "header" and row["format"] == FORMAT
             self._report.origin, self._report.excerpt = str(row["origin"]), row["excerpt"] is True
+            if newer := int(row.get("newer", 0)):
+                self._report.notes.append(
+                    f"{newer} newer entries of this call are left out: no checkpoint holds them yet."
+                )
         except (ValueError, KeyError, TypeError):
             known = False
         if not known:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.common.clock import Clock, SystemClock
+from services.common.errors import UnavailableError
 from services.common.personal import Personal
 from services.common.settings import Settings, WebSettings, load_settings
 from services.orchestrator.calls import CallHandle, CallRegistry
@@ -19,6 +20,7 @@ from services.orchestrator.events import CallAnswered, CallEnded, CallStarted, D
 from services.orchestrator.media.leg import FRAME_MS, Leg, LegFormat, Playout
 from services.orchestrator.web.app import create_app
 from services.orchestrator.web.server import RunningWeb, start_web
+from services.records.entry import AuditEntry
 
 OPERATOR = "operator-token-for-tests-0123456789abcdef"
 DEADLINE_S = 15.0
@@ -102,6 +104,20 @@ class FakeCall:
             self.leg.play(pcm[at : at + size].astype("<i2").tobytes())
 
 
+class Ledger:
+    """An audit log in memory; `away` refuses as the real one does without its database."""
+
+    def __init__(self) -> None:
+        self.entries: list[AuditEntry] = []
+        self.away = False
+
+    async def append(self, entry: AuditEntry) -> int:
+        if self.away:
+            raise UnavailableError("The audit log did not take an entry.")
+        self.entries.append(entry)
+        return len(self.entries) - 1
+
+
 @dataclass
 class Site:
     """A running web server and what the test looks at."""
@@ -109,6 +125,7 @@ class Site:
     web: RunningWeb
     registry: CallRegistry
     http: aiohttp.ClientSession
+    audit: Ledger
     calls: list[FakeCall] = field(default_factory=list)
     loop_errors: list[dict[str, Any]] = field(default_factory=list)
 
@@ -146,12 +163,13 @@ async def site(clock: Clock | None = None, max_calls: int = 10, **webrtc: Any) -
         return calls[-1]
 
     registry = CallRegistry(clock, max_calls, create)
-    app = create_app(registry, settings, about, clock, OPERATOR)
+    audit = Ledger()
+    app = create_app(registry, settings, about, clock, OPERATOR, audit)
     web = await start_web(app, WebSettings(host="127.0.0.1", port=0))
     errors: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DEADLINE_S)) as http:
-        running = Site(web, registry, http, calls, errors)
+        running = Site(web, registry, http, audit, calls, errors)
         try:
             yield running
         finally:

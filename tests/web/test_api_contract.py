@@ -60,6 +60,30 @@ async def test_an_operator_lists_finds_reads_and_hangs_up_a_call() -> None:
         assert (await get(running, f"/api/calls/{caller.call_id}"))["ended"] is True
 
 
+async def test_an_operators_hang_up_is_audited_before_it_is_done_and_not_done_when_it_cannot_be() -> None:
+    async with site() as running, call(running) as caller:
+        url = f"{running.base}/api/calls/{caller.call_id}"
+        running.audit.away = True
+        async with running.http.delete(url, headers=running.operator) as response:
+            assert response.status == 503
+        assert not running.calls[0].handle.ended
+        running.audit.away = False
+        async with running.http.delete(url, headers=running.operator) as response:
+            assert response.status == 200
+        (entry,) = running.audit.entries
+        assert (entry.actor, entry.action, entry.call_id) == ("operator", "call.hangup", caller.call_id)
+        await until(lambda: running.calls[0].handle.ended)
+
+
+async def test_a_caller_who_hangs_up_its_own_call_is_no_operator() -> None:
+    async with site() as running, call(running) as caller:
+        url = f"{running.base}/api/calls/{caller.call_id}"
+        async with running.http.delete(url, headers={"Authorization": f"Bearer {caller.token}"}) as response:
+            assert response.status == 200
+        await until(lambda: running.calls[0].handle.ended)
+        assert running.audit.entries == []
+
+
 async def test_events_come_from_the_start_and_then_live_until_the_call_ends() -> None:
     async with site() as running, call(running) as caller:
         fake = running.calls[0]
