@@ -5,7 +5,7 @@ Keys are sorted by their UTF-16 code units, no white space, the shortest escapes
 """
 
 import json
-from typing import Any
+from typing import Any, NoReturn
 
 from services.common.errors import InvalidInputError
 
@@ -15,6 +15,39 @@ MAX_INTEGER = 2**53 - 1
 def canonical(value: Any, where: str = "value") -> bytes:
     """The only encoding of `value`. Raises InvalidInputError naming the place of what cannot be encoded."""
     return _text(value, where).encode("utf-8")
+
+
+def read_canonical(raw: bytes) -> tuple[Any, bool]:
+    """The value of a JSON text, and whether the text is its canonical one. Raises ValueError for what is no JSON."""
+    text = raw.decode("utf-8")
+    plain = max(text, default="") < "\U00010000" and "\\u0000" not in text
+    if plain:
+        try:
+            value = json.loads(text, parse_float=_refuse, parse_constant=_refuse, parse_int=_integer)
+        except _NotCanonicalError:
+            return json.loads(text), False
+        # Without astral characters the fast encoder sorts and escapes the same way.
+        quick = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return value, quick == text
+    value = json.loads(text)
+    try:
+        return value, canonical(value) == raw
+    except InvalidInputError:
+        return value, False
+
+
+class _NotCanonicalError(Exception):
+    """A number that canonical JSON does not hold."""
+
+
+def _refuse(_text: str) -> NoReturn:
+    raise _NotCanonicalError
+
+
+def _integer(text: str) -> int:
+    if len(text) > 17 or abs(value := int(text)) > MAX_INTEGER:
+        raise _NotCanonicalError
+    return value
 
 
 def _text(value: Any, where: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.common.errors import InvalidInputError
-from services.records.canonical import canonical
+from services.records.canonical import read_canonical
 from services.records.entry import FIELDS
 from services.records.findings import Report
 from services.records.merkle import leaf_hash
@@ -92,9 +92,9 @@ def _entry(row: dict[str, Any]) -> ReadEntry:
     raw: bytes = row["entry"].encode("utf-8")
     body: Any = {}
     try:
-        body = json.loads(raw)
-        exact = isinstance(body, dict) and body.keys() == FIELDS and canonical(body) == raw
-    except (ValueError, InvalidInputError):
+        body, exact = read_canonical(raw)
+        exact = exact and isinstance(body, dict) and body.keys() == FIELDS
+    except ValueError:
         exact = False
     return ReadEntry(
         index=int(row["index"]),

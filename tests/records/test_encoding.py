@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.common.errors import InvalidInputError
 from services.common.personal import Personal
-from services.records.canonical import canonical
+from services.records.canonical import canonical, read_canonical
 from services.records.entry import NO_PREVIOUS, AuditEntry, Opening, chain, commit, place, prepare
 
 AT = datetime(2026, 11, 27, 1, 2, 3, 4, tzinfo=UTC)
@@ -55,6 +55,25 @@ def test_what_is_encoded_reads_back_the_same_and_encodes_the_same_again(value):
     encoded = canonical(value)
     assert json.loads(encoded) == value
     assert canonical(json.loads(encoded)) == encoded
+
+
+@given(_values)
+def test_the_quick_check_agrees_with_the_encoder(value):
+    assert read_canonical(canonical(value)) == (value, True)
+    spaced = json.dumps(value, ensure_ascii=False, indent=1).encode()
+    assert read_canonical(spaced) == (value, spaced == canonical(value))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"b":1,"a":2}', '{"a":1,"a":1}', '{"a": 1}', '{"a":1.0}', '{"a":1e3}', '{"a":NaN}', '{"a":-0}',
+        "9007199254740992", '"\\u00e9"', '"\\/"', '"\\u0000"', '"\\u000A"',
+        '{"\U0001f600":1,"\ufb33":2,"a":1}', '{"\ufb33":1,"\U0001f600":2}',
+    ],
+)  # fmt: skip
+def test_any_other_text_of_the_same_value_is_not_canonical(text):
+    assert read_canonical(text.encode())[1] is False
 
 
 def test_an_entry_is_these_bytes():
