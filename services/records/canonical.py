@@ -5,11 +5,13 @@ Keys are sorted by their UTF-16 code units, no white space, the shortest escapes
 """
 
 import json
+import re
 from typing import Any, NoReturn
 
 from services.common.errors import InvalidInputError
 
 MAX_INTEGER = 2**53 - 1
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def canonical(value: Any, where: str = "value") -> bytes:
@@ -20,7 +22,7 @@ def canonical(value: Any, where: str = "value") -> bytes:
 def read_canonical(raw: bytes) -> tuple[Any, bool]:
     """The value of a JSON text, and whether the text is its canonical one. Raises ValueError for what is no JSON."""
     text = raw.decode("utf-8")
-    plain = max(text, default="") < "\U00010000" and "\\u0000" not in text
+    plain = (text.isascii() or max(text) < "\U00010000") and "\\u0000" not in text
     if plain:
         try:
             value = json.loads(text, parse_float=_refuse, parse_constant=_refuse, parse_int=_integer)
@@ -59,7 +61,7 @@ def _text(value: Any, where: str) -> str:
         return str(value)
     if isinstance(value, str):
         # NUL is JSON, but PostgreSQL takes it in no text.
-        if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
+        if "\0" in value or _SURROGATE.search(value):
             raise InvalidInputError(where, expected="Unicode text", got="NUL or a lone surrogate")
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list | tuple):
