@@ -32,6 +32,11 @@ def now_s(clock: Clock) -> float:
     return clock.now_ns() / 1e9
 
 
+def thread_cpu_ns(thread_id: int) -> int:
+    """Processor time a thread of this process has used (`threading.get_ident`); tells computing from waiting."""
+    return time.clock_gettime_ns(time.pthread_getcpuclockid(thread_id))
+
+
 async def sleep_s(clock: Clock, seconds: float) -> None:
     """Sleep on `clock`."""
     await clock.sleep_until_ns(clock.now_ns() + int(seconds * 1e9))

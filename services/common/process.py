@@ -1,13 +1,13 @@
 """The main function of every model service: arguments, settings, logs, metrics, traces, then serve until SIGTERM."""
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from services import __version__
+from services.common import event_loop
 from services.common.clock import Clock, SystemClock
 from services.common.errors import TrunklineError
 from services.common.log import configure_logging
@@ -57,7 +57,7 @@ def run_model_service(name: str, build: Build, argv: list[str] | None = None) ->
         start_metrics(section.metrics_port, settings.metrics.host)
         clock = SystemClock()
         service = build(settings, clock)
-        asyncio.run(run_service(service, settings.rpc, section, clock))
+        event_loop.run(run_service(service, settings.rpc, section, clock), clock)
     except TrunklineError as error:
         sys.exit(f"trunkline {name}: {error}")
     except OSError as error:

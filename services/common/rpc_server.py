@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 
 from services.common.clock import Clock
 from services.common.errors import InvalidInputError, OverloadedError, TrunklineError, UnavailableError
+from services.common.event_loop import calm_collector
 from services.common.log import get_logger
 from services.common.metrics import RPC_ACTIVE, RPC_SECONDS
 from services.common.rpc_client import FIELD_TRAILER, RETRY_PUSHBACK
@@ -219,6 +220,7 @@ async def run_service(service: GrpcService, rpc: RpcSettings, section: ServiceSe
         await asyncio.wait({starting})
         return
     running = await starting
+    calm_collector()
     log.info("service ready", address=f"{section.host}:{running.port}")
     await stop_wait
     log.info("service draining", grace_s=rpc.drain_s)

@@ -1,10 +1,8 @@
 """`python -m services.orchestrator`: the process that owns calls."""
 
-import asyncio
 import sys
 
-import uvloop
-
+from services.common import event_loop
 from services.common.clock import SystemClock
 from services.common.errors import TrunklineError
 from services.common.log import configure_logging
@@ -23,8 +21,8 @@ def main(argv: list[str] | None = None) -> None:
         configure_logging(settings.log, worker_name(worker))
         configure_tracing(settings.tracing, "orchestrator")
         start_metrics(metrics_port(settings, worker), settings.metrics.host)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings, SystemClock()))
+        clock = SystemClock()
+        event_loop.run(serve(settings, clock), clock)
     except* TrunklineError as group:
         sys.exit(f"trunkline orchestrator: {group.exceptions[0]}")
     except* OSError as group:

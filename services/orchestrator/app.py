@@ -7,6 +7,7 @@ from aiohttp.web import Application
 
 from services.common.clock import Clock
 from services.common.errors import TrunklineError
+from services.common.event_loop import calm_collector
 from services.common.log import get_logger
 from services.common.rpc_client import open_channel
 from services.common.settings import Settings
@@ -168,6 +169,7 @@ class Orchestrator:
 
     async def _load_phrases(self) -> None:
         await self._services.phrases.load()
+        calm_collector()
         self._readiness.set("phrases", True)
 
     def _new_call(self, handle: CallHandle, leg: Leg) -> Call:

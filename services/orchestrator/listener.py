@@ -78,6 +78,8 @@ class Listener:
         if self.held:
             return
         frames = self._audio.push(pcm, received_ns)
+        if not frames:
+            return
         if self._front_end is not None and self._front_end.awake:
             # The recogniser hears the line as it is, from `_audio`.
             frames = self._front_end.hear(frames)

@@ -1,7 +1,7 @@
 """What waits for the client: bounded, audio dropped oldest first, events never dropped without ending the stream."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from typing import Final
 
 import grpc
@@ -80,7 +80,8 @@ class Outbox:
 
     def _bound(self, newest: pb.MediaResponse) -> None:
         limit = MAX_AUDIO_MS // _FRAME_MS
-        for leg_id in {frame.leg_id for frame in newest.frames}:
+        waiting_of = Counter(frame.leg_id for message in self._messages for frame in message.frames)
+        for leg_id in {frame.leg_id for frame in newest.frames if waiting_of[frame.leg_id] > limit}:
             waiting = [
                 (message, frame) for message in self._messages for frame in message.frames if frame.leg_id == leg_id
             ]

@@ -28,6 +28,9 @@ from services.telephony.outbox import OutboxFullError
 log = get_logger(__name__)
 
 _TIMER_NS: Final = 100_000_000
+# From so many legs on the rings are looked at half as often: on average 2.5 ms later, at half the messages.
+MANY_LEGS: Final = 12
+MANY_POLLS: Final = 2
 
 
 class Worker:
@@ -244,9 +247,12 @@ class Worker:
     # ---- audio ----
 
     async def _run(self) -> None:
-        interval_ns = self._settings.poll_ms * 1_000_000
-        due_ns = self._clock.now_ns() + interval_ns
+        least_ns = self._settings.poll_ms * 1_000_000
+        due_ns = self._clock.now_ns() + least_ns
         while True:
+            # Every poll and every message costs the same whatever it carries: many calls share fewer of them.
+            many = len(self._legs) >= MANY_LEGS and not self._settings.tx_times
+            interval_ns = least_ns * MANY_POLLS if many else least_ns
             await self._clock.sleep_until_ns(due_ns)
             now_ns = self._clock.now_ns()
             metrics.TICK_LATE.observe((now_ns - due_ns) / 1e9)

@@ -63,8 +63,8 @@ class VadClient:
         self._stub = rpc.VadServiceStub(channel)
         self._clock = clock
         self._calls: dict[str, VadCall] = {}
-        self._due: list[pb.Frame] = []
-        self._closed: list[str] = []
+        # What leaves next, built in place.
+        self._request = pb.DetectRequest()
         self._wake = asyncio.Event()
         self._waiting_since_ns: int | None = None
         self.up = False
@@ -77,7 +77,7 @@ class VadClient:
     def close(self, call: VadCall) -> None:
         """The call hung up: the service frees its state."""
         if self._calls.pop(call.call_id, None) is not None and self.up:
-            self._closed.append(call.call_id)
+            self._request.closed_call_ids.append(call.call_id)
             self._wake.set()
 
     def push(self, call: VadCall, frame: ModelFrame) -> None:
@@ -89,7 +89,7 @@ class VadClient:
             call.pending.popleft()
             DROPPED_MS.labels(queue="vad").inc(FRAME_MS)
         call.pending.append((call.seq, frame))
-        self._due.append(pb.Frame(call_id=call.call_id, seq=call.seq, pcm=frame.pcm))
+        self._request.frames.add(call_id=call.call_id, seq=call.seq, pcm=frame.pcm)
         call.seq += 1
         self._wake.set()
 
@@ -142,13 +142,13 @@ class VadClient:
         while True:
             await self._wake.wait()
             # Legs deliver at different moments: frames that are due together travel together.
-            await self._clock.sleep_until_ns(written_ns + GATHER_NS)
+            if self._clock.now_ns() < written_ns + GATHER_NS:
+                await self._clock.sleep_until_ns(written_ns + GATHER_NS)
             self._wake.clear()
             written_ns = self._clock.now_ns()
-            request = pb.DetectRequest(frames=self._due, closed_call_ids=self._closed)
-            self._due, self._closed = [], []
+            request, self._request = self._request, pb.DetectRequest()
             if self._waiting_since_ns is None:
-                self._waiting_since_ns = self._clock.now_ns()
+                self._waiting_since_ns = written_ns
             try:
                 await stream.write(request)
             except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
@@ -170,9 +170,10 @@ class VadClient:
         call = self._calls.get(detection.call_id)
         if call is None:
             return
-        while call.pending and call.pending[0][0] <= detection.seq:
+        answered = detection.seq
+        while call.pending and call.pending[0][0] <= answered:
             seq, frame = call.pending.popleft()
-            if seq == detection.seq:
+            if seq == answered:
                 call.sink.on_vad(frame, detection.speech_probability)
 
     async def _watch(self, stream: "grpc.aio.StreamStreamCall[pb.DetectRequest, pb.DetectResponse]") -> None:
@@ -185,7 +186,7 @@ class VadClient:
                 return
 
     def _restart_numbering(self) -> None:
-        self._due, self._closed = [], []
+        self._request = pb.DetectRequest()
         self._waiting_since_ns = None
         for call in self._calls.values():
             call.seq = 0

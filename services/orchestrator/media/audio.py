@@ -1,8 +1,11 @@
 """The caller's audio on its way to the models: leg rate → 16 kHz with less than 1 ms of delay, cut into VAD frames.
 
 soxr's streaming modes hold back 25 ms to 90 ms of audio before the first sample comes out (measured with 1.1.0 at
-8 kHz → 16 kHz: LQ 48 ms, MQ 75 ms; QQ none, but it does not filter). A 32-tap FIR per call does no harm that a
-recogniser notices, costs about 15 µs per 20 ms and delays by its half length.
+8 kHz → 16 kHz: LQ 48 ms, MQ 75 ms; QQ none, but it does not filter). A short FIR per call does no harm that a
+recogniser notices and delays by its half length.
+
+What arrives is kept raw until a VAD frame is whole, then converted in one go: every packet costs a few additions,
+every 32 ms one small matrix product. Whoever asks for audio in between (`since`) gets all there is.
 """
 
 import math
@@ -25,6 +28,9 @@ MAX_JITTER_NS = 100_000_000
 Samples = npt.NDArray[np.int16]
 _Floats = npt.NDArray[np.float32]
 _TAPS_PER_PHASE = 24
+# Output samples (times `up`, about) of one block of the filter: 1 ms or less.
+_BLOCK = 8
+_LOWEST, _HIGHEST = np.float32(-32768), np.float32(32767)
 
 
 @lru_cache(maxsize=16)
@@ -45,6 +51,26 @@ def warm(rates_hz: tuple[int, ...] = (8_000, 16_000, 24_000, 48_000)) -> None:
         AudioIn(rate_hz).push(bytes(2 * rate_hz // 10), 0)
 
 
+@lru_cache(maxsize=16)
+def _block_filter(up: int, down: int) -> tuple[int, _Floats]:
+    """The FIR as a matrix: (history + block) input samples → the block's output samples; and the history's length.
+
+    A polyphase filter is a Toeplitz matrix; cut into blocks of about 1 ms it is one product for a whole chunk.
+    """
+    taps = _low_pass(up, down)
+    # One branch per output phase, oldest sample first; each sees only real input samples.
+    branches = [taps[phase::up][::-1] for phase in range(up)]
+    longest = max(map(len, branches))
+    block = _BLOCK * down
+    matrix = np.zeros((longest - 1 + block, block * up // down), np.float32)
+    for column in range(matrix.shape[1]):
+        sample, phase = divmod(column * down, up)
+        branch = branches[phase]
+        end = sample + longest
+        matrix[end - len(branch) : end, column] = branch
+    return longest - 1, matrix
+
+
 class Resampler:
     """One stream from `rate_hz` to 16 kHz; keeps the filter's tail between chunks. `delay_ns` is its group delay."""
 
@@ -53,34 +79,33 @@ class Resampler:
         divisor = int(np.gcd(rate_hz, MODEL_RATE_HZ)) if rate_hz > 0 else 0
         if divisor < 4000:
             raise InvalidInputError("rx_rate_hz", expected="8000, 16000, 24000, 32000 or 48000", got=str(rate_hz))
-        self._up, self._down = MODEL_RATE_HZ // divisor, rate_hz // divisor
-        taps = _low_pass(self._up, self._down) if rate_hz != MODEL_RATE_HZ else None
-        # One branch per output phase, in the order np.correlate wants; each sees only real input samples.
-        self._branches = [] if taps is None else [taps[phase :: self._up][::-1].copy() for phase in range(self._up)]
-        longest = max(map(len, self._branches), default=1)
-        self._branches = [np.pad(branch, (longest - len(branch), 0)) for branch in self._branches]
-        self._tail: _Floats = np.zeros(longest - 1, np.float32)
-        self._phase = 0
-        self.delay_ns = 0 if taps is None else int((len(taps) - 1) / 2 / (rate_hz * self._up) * 1e9)
+        up, down = MODEL_RATE_HZ // divisor, rate_hz // divisor
+        self.rate_hz = rate_hz
+        self.delay_ns = 0
+        # Input that does not fill a block of the filter yet, counted in `held`.
+        self.held = 0
+        self._block = _BLOCK * down
+        self._history = 0
+        self._matrix: _Floats | None = None
+        if up != down:
+            self._history, self._matrix = _block_filter(up, down)
+            self.delay_ns = int((len(_low_pass(up, down)) - 1) / 2 / (rate_hz * up) * 1e9)
+        self._tail: _Floats = np.zeros(self._history, np.float32)
 
-    def push(self, samples: Samples) -> Samples:
-        """As many output samples as the input makes complete."""
-        if not self._branches or len(samples) == 0:
+    def push(self, samples: Samples) -> Samples | _Floats:
+        """As many output samples as the input makes complete, within the range of 16 bits."""
+        if self._matrix is None or len(samples) == 0:
             return samples
-        kept = len(self._tail)
-        joined = np.empty(kept + len(samples), np.float32)
-        joined[:kept] = self._tail
-        joined[kept:] = samples
-        self._tail = joined[len(joined) - kept :]
-        if self._up == 1:
-            filtered = np.correlate(joined, self._branches[0], "valid")
-        else:
-            filtered = np.empty(len(samples) * self._up, np.float32)
-            for phase, branch in enumerate(self._branches):
-                filtered[phase :: self._up] = np.correlate(joined, branch, "valid")
-        out = filtered[self._phase :: self._down]
-        self._phase = (self._phase - len(filtered)) % self._down
-        return np.minimum(np.maximum(out, -32768), 32767).astype(np.int16)
+        line = np.concatenate((self._tail, samples), dtype=np.float32)
+        blocks = (len(line) - self._history) // self._block
+        self._tail = line[blocks * self._block :]
+        self.held = len(self._tail) - self._history
+        rows: _Floats = np.ndarray((blocks, len(self._matrix)), np.float32, line, 0, (4 * self._block, 4))
+        # `dot` copies the overlapping rows; `matmul` would go through them one product at a time.
+        out: _Floats = np.dot(rows, self._matrix).reshape(-1)
+        np.maximum(out, _LOWEST, out=out)
+        np.minimum(out, _HIGHEST, out=out)
+        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +128,9 @@ class ArrivalClock:
     def __init__(self) -> None:
         self._end_ns: int | None = None
 
-    def push(self, samples: int, received_ns: int) -> int:
-        """`samples` at 16 kHz arrived at `received_ns`: when the last of them was heard."""
-        duration_ns = samples * 1_000_000_000 // MODEL_RATE_HZ
+    def push(self, samples: int, received_ns: int, rate_hz: int = MODEL_RATE_HZ) -> int:
+        """`samples` at `rate_hz` arrived at `received_ns`: when the last of them was heard."""
+        duration_ns = samples * 1_000_000_000 // rate_hz
         expected = received_ns if self._end_ns is None else self._end_ns + duration_ns + duration_ns // 5000
         if received_ns - expected > MAX_JITTER_NS:
             expected = received_ns
@@ -121,66 +146,95 @@ class AudioIn:
 
     def __init__(self, rate_hz: int, keep_ms: int = 8_000) -> None:
         self._keep = keep_ms * MODEL_RATE_HZ // 1000
-        self._ring = np.zeros(self._keep, np.int16)
-        self._resampler = Resampler(rate_hz)
-        self._pending: Samples = np.zeros(0, np.int16)
+        # Whole frames, so that none of them wraps around.
+        self._ring = np.zeros(-(-self._keep // VAD_SAMPLES) * VAD_SAMPLES, np.int16)
         self._arrivals = ArrivalClock()
-        self.position = 0
+        # 16 kHz samples in the ring, and those of them that were cut into frames.
+        self._converted = 0
+        self._framed = 0
         self._end_ns = 0
+        self._raw = bytearray()
+        self.set_rate(rate_hz)
 
     def set_rate(self, rate_hz: int) -> None:
         """The leg's codec changed; what was heard so far stays."""
+        self._convert()
         self._resampler = Resampler(rate_hz)
+        self._rate_hz = rate_hz
+
+    @property
+    def position(self) -> int:
+        """16 kHz samples heard since the start."""
+        self._convert()
+        return self._converted
 
     def push(self, pcm: bytes, received_ns: int) -> list[ModelFrame]:
         """Take what the leg heard, whose last sample reached us at `received_ns`; the VAD frames now complete."""
-        samples = self._resampler.push(np.frombuffer(pcm[: len(pcm) & ~1], "<i2"))
-        if len(samples) > self._keep:
-            samples = samples[-self._keep :]
-        self._store(samples)
-        self._end_ns = self._arrivals.push(len(samples), received_ns) - self._resampler.delay_ns
-        pending = np.concatenate((self._pending, samples)) if len(self._pending) else samples
-        count = len(pending) // VAD_SAMPLES
-        self._pending = pending[count * VAD_SAMPLES :]
-        if not count:
+        if len(pcm) & 1:
+            pcm = pcm[:-1]
+        self._raw += pcm
+        rate_hz = self._rate_hz
+        self._end_ns = self._arrivals.push(len(pcm) // 2, received_ns, rate_hz) - self._resampler.delay_ns
+        waiting = len(self._raw) // 2 + self._resampler.held
+        if waiting * MODEL_RATE_HZ < (VAD_SAMPLES + self._framed - self._converted) * rate_hz:
             return []
+        self._convert()
+        oldest = self._converted - len(self._ring)
+        if self._framed < oldest:
+            # More came at once than is kept.
+            self._framed = -(-oldest // VAD_SAMPLES) * VAD_SAMPLES
         frames = []
-        for start in range(0, count * VAD_SAMPLES, VAD_SAMPLES):
-            frame = pending[start : start + VAD_SAMPLES]
-            after = len(pending) - start - VAD_SAMPLES
-            frames.append(ModelFrame(frame.tobytes(), self.time_of(self.position - after), levels_db(frame)))
+        while self._converted - self._framed >= VAD_SAMPLES:
+            start = self._framed % len(self._ring)
+            samples = self._ring[start : start + VAD_SAMPLES]
+            self._framed += VAD_SAMPLES
+            frames.append(ModelFrame(samples.tobytes(), self.time_of(self._framed), levels_db(samples)))
         return frames
 
     def time_of(self, position: int) -> int:
         """When the sample before `position` was heard (ns)."""
-        return self._end_ns - (self.position - position) * 1_000_000_000 // MODEL_RATE_HZ
+        unconverted_ns = (len(self._raw) // 2 + self._resampler.held) * 1_000_000_000 // self._rate_hz
+        return self._end_ns - unconverted_ns - (self._converted - position) * 1_000_000_000 // MODEL_RATE_HZ
 
     def position_at(self, at_ns: int) -> int:
         """The position of what was heard at `at_ns`, within what is kept."""
-        back = (self._end_ns - at_ns) * MODEL_RATE_HZ // 1_000_000_000
-        return max(self.position - self._keep, min(self.position, self.position - back), 0)
+        position = self.position
+        back = (self.time_of(position) - at_ns) * MODEL_RATE_HZ // 1_000_000_000
+        return max(position - self._keep, min(position, position - back), 0)
 
     def since(self, position: int) -> bytes:
         """Audio from `position` to now, at most what is kept."""
-        start = max(position, self.position - self._keep, 0)
-        if start >= self.position:
+        end = self.position
+        start = max(position, end - self._keep, 0)
+        if start >= end:
             return b""
-        first, last = start % self._keep, self.position % self._keep
+        first, last = start % len(self._ring), end % len(self._ring)
         if first >= last:
             return self._ring[first:].tobytes() + self._ring[:last].tobytes()
         return self._ring[first:last].tobytes()
 
-    def _store(self, samples: Samples) -> None:
-        start = self.position % self._keep
-        first = min(len(samples), self._keep - start)
+    def _convert(self) -> None:
+        """What arrived since the last time → the ring."""
+        if not self._raw:
+            return
+        samples = self._resampler.push(np.frombuffer(bytes(self._raw), "<i2"))
+        self._raw.clear()
+        size = len(self._ring)
+        if len(samples) > size:
+            # More at once than is kept: its beginning is gone already.
+            skipped = len(samples) - size
+            self._converted += skipped
+            samples = samples[skipped:]
+        start = self._converted % size
+        first = min(len(samples), size - start)
         self._ring[start : start + first] = samples[:first]
         if first < len(samples):
             self._ring[: len(samples) - first] = samples[first:]
-        self.position += len(samples)
+        self._converted += len(samples)
 
 
 def levels_db(frame: Samples) -> tuple[float, ...]:
     """RMS level of each part of a frame, in dB of full scale."""
-    parts = frame.reshape(LEVEL_PARTS, -1).astype(np.float32)
-    powers: list[float] = np.einsum("ij,ij->i", parts, parts).tolist()
-    return tuple(10 * math.log10(max(power, _LEAST_POWER)) + _TO_FULL_SCALE_DB for power in powers)
+    parts = frame.astype(np.float32).reshape(LEVEL_PARTS, -1)
+    powers: list[float] = np.vecdot(parts, parts).tolist()
+    return tuple([10 * math.log10(max(power, _LEAST_POWER)) + _TO_FULL_SCALE_DB for power in powers])

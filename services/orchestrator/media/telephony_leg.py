@@ -118,17 +118,21 @@ class TelephonyLeg:
 
     def on_frame(self, frame: pb.LegFrame, received_ns: int) -> None:
         """What the leg heard in a tick, and how far its playing has come."""
-        if frame.pcm:
-            pcm = frame.pcm
-            self._deliver(lambda sink: sink.on_audio(pcm, received_ns))
-        self._clearing = max(0, self._clearing - 1)
+        pcm = frame.pcm
+        if pcm:
+            if self._sink is not None:
+                self._sink.on_audio(pcm, received_ns)
+            else:
+                self._deliver(lambda sink: sink.on_audio(pcm, received_ns))
+        if self._clearing:
+            self._clearing -= 1
         if not self._reports or self._clearing:
             return
-        moving = frame.tx_samples_queued > 0 or frame.tx_samples_sent != self._sent
-        self._reports = REPORTS_AFTER if moving else self._reports - 1
-        self._starving = frame.tx_samples_queued == 0
-        self._sent = frame.tx_samples_sent
-        self._report(Playout(frame.tx_samples_sent, frame.tx_samples_queued, frame.tx_samples_starved), received_ns)
+        sent, queued = frame.tx_samples_sent, frame.tx_samples_queued
+        self._reports = REPORTS_AFTER if queued or sent != self._sent else self._reports - 1
+        self._starving = not queued
+        self._sent = sent
+        self._report(Playout(sent, queued, frame.tx_samples_starved), received_ns)
 
     def on_event(self, event: pb.LegEvent, at_ns: int) -> None:
         """One event of this leg."""
@@ -163,7 +167,10 @@ class TelephonyLeg:
             self._deliver(lambda sink: sink.on_ended(cause, detail))
 
     def _report(self, playout: Playout, at_ns: int) -> None:
-        self._deliver(lambda sink: sink.on_playout(playout, at_ns))
+        if self._sink is not None:
+            self._sink.on_playout(playout, at_ns)
+        else:
+            self._deliver(lambda sink: sink.on_playout(playout, at_ns))
 
     def _deliver(self, deliver: Callable[[LegSink], None]) -> None:
         if self._sink is None:

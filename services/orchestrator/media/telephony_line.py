@@ -7,7 +7,6 @@ worker ends their legs after its own grace time) and is opened again with backof
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -62,34 +61,40 @@ class TelephonyLine:
         self._said: Presence | None = None
         self._legs: dict[int, TelephonyLeg] = {}
         self._unknown: set[int] = set()
-        self._frames: list[pb.PlayFrame] = []
-        self._commands: deque[pb.Command] = deque(maxlen=MAX_OUT_MESSAGES)
+        # What leaves next, built in place.
+        self._request = pb.MediaRequest()
+        self._waiting = 0
         self._wake = asyncio.Event()
         self._written_ns = 0
         self.up = False
 
     def play(self, leg_id: int, frame: bytes, *, at_once: bool) -> None:
         """Queue one frame; without `at_once` it may wait for the frames of other legs."""
-        if not self.up or len(self._frames) >= MAX_OUT_MESSAGES:
+        if not self.up or self._waiting >= MAX_OUT_MESSAGES:
             DROPPED_MS.labels(queue="playout").inc(FRAME_MS)
             return
-        self._frames.append(pb.PlayFrame(leg_id=leg_id, pcm=frame))
+        self._request.frames.add(leg_id=leg_id, pcm=frame)
+        self._waiting += 1
         if at_once or self._clock.now_ns() - self._written_ns >= GATHER_NS:
             self._wake.set()
 
     def flush(self, _now_ns: int = 0) -> None:
         """The ticker: nothing waits longer than a tick."""
-        if self._frames or self._presence() != self._said:
+        if self._waiting or self._presence() != self._said:
             self._wake.set()
 
     def drop_frames(self, leg_id: int) -> None:
         """Take back what has not left yet."""
-        self._frames = [frame for frame in self._frames if frame.leg_id != leg_id]
+        frames = self._request.frames
+        for index in range(len(frames) - 1, -1, -1):
+            if frames[index].leg_id == leg_id:
+                del frames[index]
+                self._waiting -= 1
 
     def command(self, command: pb.Command) -> None:
         """Queue one command, behind the frames queued so far."""
-        if self.up:
-            self._commands.append(command)
+        if self.up and len(self._request.commands) < MAX_OUT_MESSAGES:
+            self._request.commands.append(command)
             self._wake.set()
 
     async def run(self) -> None:
@@ -104,8 +109,7 @@ class TelephonyLine:
                 leg.end("failed", "telephony worker lost")
             self._legs.clear()
             self._unknown.clear()
-            self._frames.clear()
-            self._commands.clear()
+            self._request, self._waiting = pb.MediaRequest(), 0
             await sleep_s(self._clock, backoff.next_ms() / 1000)
 
     async def _stream(self, backoff: Backoff) -> str:
@@ -145,9 +149,11 @@ class TelephonyLine:
             await self._wake.wait()
             self._wake.clear()
             self._written_ns = self._clock.now_ns()
-            request = pb.MediaRequest(frames=self._frames, commands=self._commands, attach=self._news())
-            self._frames = []
-            self._commands.clear()
+            request = self._request
+            self._request, self._waiting = pb.MediaRequest(), 0
+            news = self._news()
+            if news is not None:
+                request.attach.CopyFrom(news)
             try:
                 await stream.write(request)
             except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
@@ -167,14 +173,16 @@ class TelephonyLine:
         for event in response.events:
             self._event(event, _our_time(event.monotonic_ns, now_ns))
         at_ns = _our_time(response.monotonic_ns, now_ns)
+        legs = self._legs
         for frame in response.frames:
-            leg = self._legs.get(frame.leg_id)
+            leg_id = frame.leg_id
+            leg = legs.get(leg_id)
             if leg is not None:
                 leg.on_frame(frame, at_ns)
-            elif frame.leg_id not in self._unknown:
+            elif leg_id not in self._unknown:
                 # Left over from a stream before this one: nobody here speaks to it.
-                self._unknown.add(frame.leg_id)
-                self.command(pb.Command(leg_id=frame.leg_id, hangup=pb.Hangup()))
+                self._unknown.add(leg_id)
+                self.command(pb.Command(leg_id=leg_id, hangup=pb.Hangup()))
 
     def _event(self, event: pb.LegEvent, at_ns: int) -> None:
         if event.HasField("incoming"):
