@@ -69,7 +69,7 @@ async def test_a_planted_stall_is_named_with_its_function_and_counted() -> None:
         await asyncio.sleep(0)
         planted_stall()
         async with asyncio.timeout(5):
-            while counted() == before:
+            while counted() == before:  # noqa: ASYNC110
                 await asyncio.sleep(0)
     monitor.close()
     event = next(entry for entry in logs if "planted_stall" in entry["stack"])
