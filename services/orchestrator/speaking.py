@@ -95,9 +95,12 @@ class Speaking:
             self.forget(speech)
 
     def forget(self, speech: Speech) -> None:
-        """Nothing of it will be said."""
+        """No more of it will be said; of what is on its way to the wire already, the leg tells what left."""
         self._mouth.forget(speech.utterance)
         self._speeches.remove(speech)
+        self._cuts.append((speech, None))
+        if not self._mouth.silencing:
+            self.settle()
         self._tell()
 
     def forget_overtaken(self) -> None:

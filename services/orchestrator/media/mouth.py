@@ -87,8 +87,11 @@ class Mouth:
         return plays
 
     def forget(self, utterance: Utterance) -> None:
-        """No audio will come of it."""
-        self._buffer.discard(utterance)
+        """No more audio will come of it; what the leg has of it is flushed."""
+        if self._buffer.discard(utterance) and not self._reasons:
+            self._buffer.pause()
+            self._buffer.resume()
+            self._silence()
 
     def pump(self, _now_ns: int = 0) -> None:
         """Hand over what may be committed now."""

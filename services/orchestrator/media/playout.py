@@ -152,12 +152,14 @@ class PlayoutBuffer:
         utterance.finished = True
         return True
 
-    def discard(self, utterance: Utterance) -> None:
-        """Forget an utterance that will not come (no audio was made of it)."""
+    def discard(self, utterance: Utterance) -> bool:
+        """Forget an utterance that will not come. Returns whether some of it was handed over already."""
+        begun = utterance is self.current and self._position > 0
         if utterance is self.current:
             self._position = 0
         if utterance in self._queue:
             self._queue.remove(utterance)
+        return begun
 
     def frames(self) -> list[bytes]:
         """20 ms frames to hand to the leg now: never more than `committed_ms` unsent."""
