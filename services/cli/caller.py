@@ -98,7 +98,8 @@ class Track:
         """
         line = np.zeros(max(0, (end_ns - start_ns) * self.rate_hz // 10**9), dtype=np.int16)
         slack = 2 * FRAME_MS * self.rate_hz // 1000
-        cursor = -slack - 1
+        # Before the first chunk nothing holds the next one back, however long before `start_ns` it passed.
+        cursor = -(1 << 62)
         for chunk in self._chunks:
             due = (chunk.at_ns - start_ns) * self.rate_hz // 10**9
             at = cursor if abs(due - cursor) <= slack else max(due, cursor)

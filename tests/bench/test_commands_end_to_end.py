@@ -93,7 +93,7 @@ def gone(pid: int) -> bool:
 @pytest.mark.flaky(reruns=2)
 @pytest.mark.slow
 @pytest.mark.models
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 async def test_a_stack_is_brought_up_called_measured_hurt_and_stopped_with_nothing_left() -> None:
     wavs = speech("cards/001.wav", "cards/003.wav")
     with tempfile.TemporaryDirectory(prefix="tl") as folder:
@@ -115,14 +115,22 @@ async def test_a_stack_is_brought_up_called_measured_hurt_and_stopped_with_nothi
             assert size(f"{folder}/w.wav") > 10_000
 
             report, page = Path(folder) / "b.json", Path(folder) / "b.html"
-            sizes = ("--calls", "2", "--turns", "2", "--barge-in-every", "2", "--warmup", "0")
-            code, out, err = await trunkline("bench", *sizes, "--out", str(report), "--html", str(page), *sets)
+            sizes = ("--sweep", "1,2", "--turns", "2", "--barge-in-every", "2", "--warmup", "0")
+            scripts = ("--transport", "sip,webrtc", "--script", "coughs")
+            code, out, err = await trunkline(
+                "bench", *sizes, *scripts, "--out", str(report), "--html", str(page), *sets
+            )
             assert code == 0, err
             document = json.loads(report.read_text())
-            assert document["stages"]["voice_to_voice"]["n"] >= 2
+            assert document["complete"]
+            assert [(c["cell"]["transport"], c["cell"]["calls"]) for c in document["cells"]] == [
+                (transport, calls) for transport in ("sip", "webrtc") for calls in (1, 2)
+            ]
+            assert sum(cell["stages"]["voice_to_voice"]["n"] for cell in document["cells"]) >= 6
             assert document["models"]["llm"]["engine"] == "scripted"
-            assert {"vad", "asr", "llm", "tts", "telephony", "orchestrator"} <= set(document["processes"])
+            assert {"vad", "asr", "llm", "tts", "telephony", "orchestrator"} <= set(document["cells"][0]["processes"])
             assert "<svg" in page.read_text()
+            assert "data:audio/wav;base64," in page.read_text()
 
             killed = stack.pids["llm"]
             os.kill(killed, signal.SIGKILL)

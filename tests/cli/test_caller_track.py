@@ -52,3 +52,11 @@ def test_half_a_sample_and_endless_audio_are_refused() -> None:
 def test_an_empty_track_has_no_times() -> None:
     with pytest.raises(InvalidInputError):
         Track(8000).time_ns(0)
+
+
+def test_a_piece_of_a_track_holds_what_passed_then_and_nothing_of_before() -> None:
+    track = Track(8000)
+    for index in range(100):
+        track.add(np.full(160, index, dtype=np.int16), index * 20 * MS)
+    piece = track.on_timeline(1000 * MS, 1100 * MS)
+    assert list(piece[::160]) == [50, 51, 52, 53, 54]

@@ -1,7 +1,7 @@
 """Benchmark files: one cell as itself, several under `cells`; files of the first schema are read too. Pure but for I/O.
 
 {"benchmark": "trunkline-voice-to-voice/2", "when", "commit", "profile", "scripted", "machine", "models",
- "request": …, "complete": true, "targets": … or null,
+ "request": …, "complete": true, "targets": … or null, "not_run": [{"cell", "why"}],
  "cells": [{"cell": {"transport", "calls", "script", …}, "stages", "outcomes", "turns", "values", …}, …]}
 """
 
@@ -20,7 +20,8 @@ _FAMILY = "trunkline-voice-to-voice/"
 Document = dict[str, Any]
 TRANSPORT_NAMES = {"sip": "SIP", "webrtc": "WebRTC"}
 # What the file has once, whatever the number of cells.
-_COMMON = ("benchmark", "when", "commit", "profile", "scripted", "request", "machine", "models", "complete", "targets")
+_COMMON = ("benchmark", "when", "commit", "profile", "scripted", "request", "machine", "models")
+_ABOUT_THE_RUN = ("complete", "targets", "not_run")
 
 
 def join(facts: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], *, planned: int) -> Document:
@@ -33,7 +34,7 @@ def cells_of(document: Mapping[str, Any]) -> list[Document]:
     """The cells, whichever way the file has them."""
     if "cells" in document:
         return list(document["cells"])
-    return [{key: value for key, value in document.items() if key not in _COMMON}]
+    return [{key: value for key, value in document.items() if key not in (*_COMMON, *_ABOUT_THE_RUN)}]
 
 
 def key_of(cell: Mapping[str, Any]) -> tuple[str, str, int]:
@@ -98,6 +99,7 @@ def _from_first(old: Mapping[str, Any]) -> Document:
         "benchmark": SCHEMA,
         "complete": True,
         "targets": None,
+        "not_run": [],
         "cell": {
             "transport": request["transport"],
             "calls": request["calls"],

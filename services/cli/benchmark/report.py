@@ -67,7 +67,8 @@ def _where(document: Mapping[str, Any]) -> str:
         f"{machine['memory_gb']} GB, GPU: {machine['gpu']} · version {document['commit']} · {document['when']}"
     )
     partial = "" if document.get("complete", True) else " <b>The run is not complete: more cells were planned.</b>"
-    return f'<p class="note">{escape(said)}.{partial}</p>'
+    not_run = "".join(f"<li>{escape(r['cell'])}: {escape(r['why'])}</li>" for r in document.get("not_run", []))
+    return f'<p class="note">{escape(said)}.{partial}</p>' + (f"<ul>{not_run}</ul>" if not_run else "")
 
 
 def _cards(cells: Sequence[Cell]) -> str:

@@ -27,7 +27,7 @@ from services.cli.stack import Launch
 from services.cli.terminal import EXIT_FAILED, Interrupts, StackView
 from services.cli.up import RunningStack, running_or_started
 from services.common.clock import Clock
-from services.common.errors import TrunklineError
+from services.common.errors import TrunklineError, UnavailableError
 from services.common.models import ModelStore
 
 # The longest clip that is said: a benchmark of long monologues measures little.
@@ -48,17 +48,22 @@ async def bench(request: BenchRequest, launch: Launch, clock: Clock, interrupts:
         voices = await callers_voices(request, stack, clips, clock)
         facts = await facts_of(request, stack, clock)
         done: list[CellRun] = []
+        not_run: list[dict[str, str]] = []
+        facts["not_run"] = not_run
         cells = list(request.cells())
 
         def keep(run: CellRun) -> None:
             done.append(run)
             _write(request, _judged(join(facts, [r.document for r in done], planned=len(cells)), slo), done)
 
-        await _all_cells(cells, request, stack, voices, clock, console, keep)
-    document = _judged(join(facts, [r.document for r in done], planned=len(done)), slo)
+        await _all_cells(cells, request, stack, voices, clock, console, keep, not_run)
+    if not done:
+        raise UnavailableError(f"No cell could be run: {not_run[0]['why']}")
+    document = _judged(join(facts, [r.document for r in done], planned=len(cells)), slo)
+    document["complete"] = True
     _write(request, document, done)
     _say(document, request, console, as_json)
-    return 0 if all(_well(cell) for cell in cells_of(document)) else EXIT_FAILED
+    return 0 if not not_run and all(_well(cell) for cell in cells_of(document)) else EXIT_FAILED
 
 
 def speech_clips(launch: Launch) -> list[Clip]:
@@ -103,16 +108,25 @@ async def _all_cells(
     clock: Clock,
     console: Console,
     keep: Callable[[CellRun], None],
+    not_run: list[dict[str, str]],
 ) -> None:
+    def skip(cell: Cell, why: str) -> None:
+        not_run.append({"cell": cell.name, "why": why})
+        course.skip(cell, why)
+
     full: set[tuple[str, str]] = set()
     with _Course(cells, console, clock) as course:
         for cell in cells:
             if (cell.transport, cell.script) in full:
-                course.skip(cell, "not tried: fewer calls were refused already")
+                skip(cell, "not tried: calls of a smaller load were refused already")
                 continue
             course.begin(cell)
             own = replace(request, record=_folder(request.record, cell, len(cells)))
-            run = await run_cell(cell, own, stack, voices, clock, course.turn_done)
+            try:
+                run = await run_cell(cell, own, stack, voices, clock, course.turn_done)
+            except TrunklineError as error:
+                skip(cell, f"could not be run: {error.message}")
+                continue
             keep(run)
             if run.document["stopped"]:
                 full.add((cell.transport, cell.script))
@@ -163,7 +177,8 @@ class _Course:
     def skip(self, cell: Cell, why: str) -> None:
         """It will not be run."""
         self._left.remove(cell)
-        self._progress.advance(self._task, cell.calls * cell.turns)
+        self._progress.advance(self._task, cell.calls * cell.turns - self._turns)
+        self._turns = 0
         self._console.print(f"{cell.name}: {why}", highlight=False)
 
     def _time_left(self) -> str:
