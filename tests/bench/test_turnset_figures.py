@@ -10,11 +10,23 @@ from services.cli.turnset.baselines import Silence
 from services.cli.turnset.curve import Curve
 from services.cli.turnset.figures import Turn, barge_figures, score_barge, score_turn
 from services.cli.turnset.hearing import Hearing, hear
+from services.cli.turnset.measuring import figures_document
 from services.cli.turnset.outputs import Ask, MissingOutputError, Outputs
+from services.cli.turnset.page import render as render_page
 from services.cli.turnset.recipe import Item, Part
 from services.cli.turnset.render import Hold, Rendered, Truth, render
 from services.cli.turnset.replay import Replay, Step
-from services.cli.turnset.systems import Entry, replay, shifted, system_figures
+from services.cli.turnset.systems import (
+    Entry,
+    Result,
+    listen,
+    replay,
+    run_turn_model,
+    run_turn_taker,
+    run_vad_timeout,
+    shifted,
+    system_figures,
+)
 from services.common.settings import TurnSettings
 from tests.bench.test_turnset_set import item, silent, tone
 
@@ -204,8 +216,6 @@ def test_a_cough_without_words_gives_the_floor_back(tmp_path: Path) -> None:
 
 
 def test_every_system_reports_the_same_figures() -> None:
-    from services.cli.turnset.systems import Result
-
     rows = [[Turn((True,), 250.0)], [Turn((False,), 350.0)]]
     result = Result(rows[1], Curve([1, 2], rows), {"cough": [score_barge(SOUND, [])]}, "knob", 2)
     figure = system_figures(result)
@@ -213,3 +223,40 @@ def test_every_system_reports_the_same_figures() -> None:
     assert figure["false_barge_in_resumed"]["value"] == 1.0
     assert figure["missed_barge_in"]["value"] is None
     assert len(figure["curve"]) == 2
+
+
+REQUIRED = (
+    "false_cutoff_at_300ms",
+    "wait_p50_ms",
+    "wait_p95_ms",
+    "wait_at_5pct_cutoffs_ms",
+    "false_barge_in_resumed",
+    "missed_barge_in",
+)
+
+
+def test_the_document_has_every_figure_for_all_three_systems_and_becomes_a_page(tmp_path: Path) -> None:
+    heard = heard_item(700)
+    outputs = Answering(tmp_path, heard)
+    sound = Item("y", "tuning", "interruption", (Part("Stop."),), "joe", 1, agent_text="We are open.")
+    entries = [Entry(item(), heard), Entry(sound, heard)]
+    listen(entries, outputs)
+    results = {
+        "trunkline": run_turn_taker(entries, outputs, TurnSettings(), (0, 200)),
+        "vad_timeout": run_vad_timeout(entries),
+        "predict_turn": run_turn_model(entries, outputs),
+    }
+    document = figures_document(entries, results, sweep=True)
+    assert all(key in document for key in REQUIRED)
+    assert all(key in document["baselines"][name] for name in ("vad_timeout", "predict_turn") for key in REQUIRED)
+    assert set(document["by_kind"]) == {"clause"}
+    # The timeout's default waits its 700 ms and cuts nothing here; the turn model waits for itself.
+    assert document["baselines"]["vad_timeout"]["wait_p50_ms"] == pytest.approx(700, abs=80)
+    facts = {
+        "half": "tuning", "when": "now", "commit": "<b>", "latencies_ms": {"asr_ms": 90},
+        "set": {"holds": 1, "shifts": 1, "barge_ins": 1, "espeak": False},
+    }  # fmt: skip
+    page = render_page({**facts, **document})
+    assert page.count("<svg") == 1
+    assert "turn model alone" in page
+    assert "<b>" not in page

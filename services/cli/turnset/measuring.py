@@ -100,7 +100,7 @@ async def measure(
             raise UnavailableError("The replay asks for what nobody was asked.", remedy="Please report this.")
     finally:
         await maker.close()
-    document = _document(entries, results, sweep)
+    document = figures_document(entries, results, sweep=sweep)
     facts = {
         "benchmark": "trunkline-turns/1",
         "when": clock.wall().isoformat(timespec="seconds"),
@@ -154,7 +154,10 @@ _TOP = (
 )
 
 
-def _document(entries: Sequence[systems.Entry], results: Mapping[str, systems.Result], sweep: bool) -> dict[str, Any]:
+def figures_document(
+    entries: Sequence[systems.Entry], results: Mapping[str, systems.Result], *, sweep: bool
+) -> dict[str, Any]:
+    """Every figure of every system, ours and the baselines' on top."""
     by_system = {name: systems.system_figures(result) for name, result in results.items()}
     ours = by_system["trunkline"]
     if not sweep:

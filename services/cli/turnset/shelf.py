@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from services.cli.turnset.hearing import Frame, Hearing
-from services.cli.turnset.recipe import VERSION, Item
+from services.cli.turnset.recipe import REVISIONS, VERSION, Item
 from services.cli.turnset.render import Hold, Rendered, Truth
 
 
@@ -57,8 +57,12 @@ class Shelf:
         partial.replace(path)
 
     def _path(self, item: Item) -> Path:
-        recipe = json.dumps([VERSION, self._made_with, asdict(item)], sort_keys=True)
+        recipe = json.dumps([VERSION, self._made_with, asdict(item), *_revision(item.kind)], sort_keys=True)
         return self._folder / f"{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.npz"
+
+
+def _revision(kind: str) -> list[int]:
+    return [REVISIONS[kind]] if kind in REVISIONS else []
 
 
 def _truth(facts: Mapping[str, Any]) -> Truth:

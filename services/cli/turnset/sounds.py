@@ -19,10 +19,13 @@ _MU = 255.0
 def cough(seed: int) -> Floats:
     """One to three coughs, peak 1."""
     chance = np.random.default_rng(seed)
-    size, voiced_end = chance.uniform(0.8, 1.3), chance.random() < 0.4
+    size, voiced_end = chance.uniform(0.8, 1.3), chance.random() < 0.7
     out = [_one_cough(chance, size, voiced_end)]
     for _ in range(int(chance.integers(0, 3))):
-        out += [np.zeros(_samples(chance.uniform(60, 260))), chance.uniform(0.5, 0.9) * _one_cough(chance, size, False)]
+        out += [
+            np.zeros(_samples(chance.uniform(60, 260))),
+            chance.uniform(0.5, 0.9) * _one_cough(chance, size, voiced_end),
+        ]
     return _peak(np.concatenate(out))
 
 
@@ -88,7 +91,11 @@ def room_echo(pcm: Pcm, seed: int) -> Floats:
 
 
 def _one_cough(chance: np.random.Generator, size: float, voiced_end: bool) -> Floats:
-    burst_n, breath_n, voiced_n = _samples(45 * size), _samples(chance.uniform(90, 190) * size), _samples(80 * size)
+    burst_n, breath_n, voiced_n = (
+        _samples(45 * size),
+        _samples(chance.uniform(90, 190) * size),
+        _samples(chance.uniform(80, 220) * size),
+    )
     burst = chance.standard_normal(burst_n) * np.exp(-np.arange(burst_n) / (burst_n / 2.5))
     burst[: _samples(4)] *= np.linspace(0, 1, _samples(4))
     breath = _resonate(chance.standard_normal(breath_n), (500, 1200, 2400), (250, 350, 500))
@@ -97,7 +104,7 @@ def _one_cough(chance: np.random.Generator, size: float, voiced_end: bool) -> Fl
     out[0] /= np.max(np.abs(out[0]))
     if voiced_end:
         tone = _resonate(_pulses(voiced_n, chance.uniform(120, 260), 0.97), (500, 1100, 2400), (100, 150, 250))
-        out.append(0.35 * _swell(tone / np.max(np.abs(tone)), 15, 60))
+        out.append(chance.uniform(0.3, 0.8) * _swell(tone / np.max(np.abs(tone)), 15, 60))
     return np.concatenate(out)
 
 
