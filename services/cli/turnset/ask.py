@@ -22,7 +22,7 @@ from services.pb.trunkline.vad.v1 import vad_pb2, vad_pb2_grpc
 _DEADLINE_S = 60.0
 _TEXT_DEADLINE_MS = 30_000
 _PIECE = MODEL_RATE_HZ // 10
-_TRIES = 5
+_TRIES = 7
 _FRAMES_PER_MESSAGE = 100
 
 
@@ -37,8 +37,9 @@ class Models:
         self._vad = vad_pb2_grpc.VadServiceStub(self._vad_channel)
         self._asr = asr_pb2_grpc.AsrServiceStub(self._asr_channel)
         self._calls = itertools.count()
-        # The turn model takes one question at a time, and refuses those that would wait.
+        # One question at a time to each: on a busy machine the services refuse what would wait.
         self._turn_model = asyncio.Lock()
+        self._recogniser = asyncio.Lock()
 
     async def close(self) -> None:
         """Free the channels."""
@@ -109,6 +110,10 @@ class Models:
 
     async def _text(self, pcm: Pcm) -> dict[str, Any]:
         """The provisional final at a dip at the end of `pcm`."""
+        async with self._recogniser:
+            return await self._recognise(pcm)
+
+    async def _recognise(self, pcm: Pcm) -> dict[str, Any]:
         answered = asyncio.Event()
         try:
             answers = self._asr.Recognize(_recognition(pcm, self._settings.agent.locale, answered), timeout=_DEADLINE_S)
@@ -117,7 +122,7 @@ class Models:
                 if kind == "final":
                     return _final(answer.final)
                 if kind == "error":
-                    raise OverloadedError("asr", retry_after_s=0.5)
+                    raise OverloadedError(f"asr ({answer.error.message})", retry_after_s=0.5)
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from error
         finally:
