@@ -23,6 +23,8 @@ _DEADLINE_S = 60.0
 _TEXT_DEADLINE_MS = 30_000
 _PIECE = MODEL_RATE_HZ // 10
 _TRIES = 7
+# As many as the recogniser puts in one batch without making each wait.
+_TEXTS_AT_ONCE = 4
 _FRAMES_PER_MESSAGE = 100
 
 
@@ -37,9 +39,9 @@ class Models:
         self._vad = vad_pb2_grpc.VadServiceStub(self._vad_channel)
         self._asr = asr_pb2_grpc.AsrServiceStub(self._asr_channel)
         self._calls = itertools.count()
-        # One question at a time to each: on a busy machine the services refuse what would wait.
+        # The turn model takes one question at a time, and refuses those that would wait.
         self._turn_model = asyncio.Lock()
-        self._recogniser = asyncio.Lock()
+        self._recogniser = asyncio.Semaphore(_TEXTS_AT_ONCE)
 
     async def close(self) -> None:
         """Free the channels."""

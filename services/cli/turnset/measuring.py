@@ -136,7 +136,7 @@ def _results(
         return {
             "trunkline": systems.run_turn_taker(entries, outputs, settings.orchestrator.turns, shifts_ms),
             "vad_timeout": systems.run_vad_timeout(entries),
-            "predict_turn": systems.run_turn_model(entries, outputs),
+            "predict_turn": systems.run_turn_model(entries, outputs, sweep=len(shifts_ms) > 1),
         }
     except MissingOutputError:
         return None

@@ -63,12 +63,12 @@ def replay(entry: Entry, outputs: Outputs, settings: TurnSettings) -> list[Step]
     return Replay(entry.item, entry.hearing, outputs, settings).run()
 
 
-def questions(entry: Entry, outputs: Outputs) -> Iterator[Ask]:
-    """What the baselines must know of an item whose VAD is known."""
+def questions(entry: Entry, outputs: Outputs, *, sweep: bool) -> Iterator[Ask]:
+    """What the baselines must know of an item whose VAD is known, at their defaults or along their knobs."""
     if entry.item.barge_in:
         return
     first_ms, quiet = baselines.silences(entry.hearing, outputs.get(Ask("vad", entry.hearing.sha)))
-    for stop_ms in baselines.VAD_STOPS_MS:
+    for stop_ms in baselines.VAD_STOPS_MS if sweep else baselines.VAD_STOPS_MS[:1]:
         yield from baselines.turn_asks(entry.hearing, first_ms, quiet, stop_ms)
 
 
@@ -110,8 +110,8 @@ def run_vad_timeout(entries: Sequence[Entry]) -> Result:
     return Result(row(VAD_DEFAULT_MS), curve, barges, "timeout, ms", VAD_DEFAULT_MS)
 
 
-def run_turn_model(entries: Sequence[Entry], outputs: Outputs) -> Result:
-    """PredictTurn alone. Raises MissingOutputError."""
+def run_turn_model(entries: Sequence[Entry], outputs: Outputs, *, sweep: bool = True) -> Result:
+    """PredictTurn alone; without `sweep` only the published silence before it is asked. Raises MissingOutputError."""
     turns = [entry for entry in entries if not entry.item.barge_in]
 
     def row(stop_ms: int, threshold: float) -> list[Turn]:
@@ -120,7 +120,9 @@ def run_turn_model(entries: Sequence[Entry], outputs: Outputs) -> Result:
             for e in turns
         ]
 
-    knobs = [(stop_ms, threshold) for stop_ms in baselines.VAD_STOPS_MS for threshold in THRESHOLDS]
+    knobs = [
+        (stop_ms, threshold) for stop_ms in baselines.VAD_STOPS_MS[: None if sweep else 1] for threshold in THRESHOLDS
+    ]
     curve = Curve(knobs, [row(*knob) for knob in knobs])
     published = (baselines.VAD_STOPS_MS[0], baselines.PUBLISHED_THRESHOLD)
     barges = _barges(entries, lambda entry: baselines.pipecat_interrupts(entry.hearing, entry.vad))
