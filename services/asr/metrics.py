@@ -16,7 +16,6 @@ BATCH_SIZE: Final = Histogram(
     "trunkline_asr_batch_size", "Utterances decoded together.", ["kind"], buckets=(1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 )
 BACKLOG_MS: Final = Gauge("trunkline_asr_backlog_ms", "Predicted time until the queue of now is empty, in ms.")
-OLDEST_AGE_MS: Final = Gauge("trunkline_asr_oldest_job_age_ms", "Age of the decode that waits longest, in ms.")
 UTILISATION: Final = Gauge("trunkline_asr_utilisation", "Share of the last seconds that the decoder computed.")
 DROPPED: Final = Counter("trunkline_asr_dropped", "Decodes that left the queue without an answer.", ["kind", "reason"])
 REFUSED: Final = Counter("trunkline_asr_refused", "Decodes refused because they would be late.", ["kind"])

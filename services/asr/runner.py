@@ -16,6 +16,7 @@ from services.asr.hypothesis import DecodeRequest, Engine, Hypothesis, Recogniti
 from services.asr.scheduler import NS_PER_MS, Dropped, Job, Priority, Scheduler
 from services.common.clock import Clock
 from services.common.errors import DeadlineError, OverloadedError, TrunklineError, UnavailableError
+from services.common.load import Load, LoadMetrics
 from services.common.log import get_logger
 from services.common.settings import AsrSettings
 
@@ -68,6 +69,10 @@ class Recogniser(Protocol):
         """Its answer is not wanted."""
         ...
 
+    def load(self) -> Load:
+        """Who waits, and how busy the decoder is."""
+        ...
+
     def partial_hop_ms(self, wanted_ms: int) -> int | None:
         """Least audio between partials under the load of now; None: no partials."""
         ...
@@ -81,6 +86,7 @@ class Runner:
         self._settings = settings
         self._clock = clock
         self._scheduler = Scheduler(settings.max_batch, settings.max_queue_ms)
+        self._load_metrics = LoadMetrics(("final", "partial"), clock)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="asr-decode")
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -136,6 +142,7 @@ class Runner:
             arrival_ns=now_ns,
             deadline_ns=now_ns + (deadline_ms or default_ms) * NS_PER_MS,
             owner=ticket,
+            call=key[0],
         )
         try:
             replaced = self._scheduler.submit(job, now_ns)
@@ -155,6 +162,10 @@ class Runner:
         """See Recogniser."""
         if ticket.job is not None:
             self._scheduler.cancel(ticket.job)
+
+    def load(self) -> Load:
+        """See Recogniser."""
+        return self._scheduler.load(self._clock.now_ns())
 
     def partial_hop_ms(self, wanted_ms: int) -> int | None:
         """See Recogniser."""
@@ -235,5 +246,5 @@ class Runner:
 
     def _publish(self, now_ns: int) -> None:
         metrics.BACKLOG_MS.set(self._scheduler.queue_ms(now_ns))
-        metrics.OLDEST_AGE_MS.set(self._scheduler.oldest_age_ms(now_ns))
+        self._load_metrics.show(self._scheduler.load(now_ns))
         metrics.UTILISATION.set(self._scheduler.utilisation(now_ns))

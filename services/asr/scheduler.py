@@ -1,10 +1,13 @@
 """What is decoded next, with whom, and what is refused: a pure, synchronous class; time is given to it.
 
-Finals (provisional ones included) go before partials, each by deadline. Jobs of a group share a batch as long as
-all of it stays in time. The queue is bounded in predicted milliseconds of work: what would start too late is
-refused with the time after which to try again. Of an utterance at most one job per kind waits or runs.
+Finals (provisional ones included) go before partials, each by deadline. A call's further job counts as if it were
+needed one job's time after that call's last: however much a call asks, it makes no other call's first job late. Jobs of
+a group share a batch as long as all of it stays in time. The queue is bounded in predicted milliseconds of work: what
+would start too late is refused with the time after which to try again. Of an utterance at most one job per kind waits
+or runs.
 """
 
+import itertools
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
@@ -12,11 +15,14 @@ from typing import Any
 
 from services.asr.cost import CostModel, units_of
 from services.common.errors import OverloadedError
+from services.common.load import Load, QueueState, Utilisation
 
 NS_PER_MS = 1_000_000
 MIN_RETRY_S = 0.05
 # Time constant of the measured utilisation of the decoder.
 UTILISATION_S = 2.0
+# Weight of a new batch in the mean time of finals.
+SERVICE_ALPHA = 0.2
 # Utilisation from which partials come half as often, a quarter as often, and not at all.
 SPARSE_PARTIALS = 0.5
 RARE_PARTIALS = 0.7
@@ -40,7 +46,8 @@ class Dropped(Enum):
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One decode. `key` names utterance and kind; `owner` is for whoever runs the batch."""
+    """One decode. `key` names utterance and kind; jobs of one `call` take turns with those of others (None: it is
+    alone); `owner` is for whoever runs the batch."""
 
     key: Hashable
     priority: Priority
@@ -50,6 +57,9 @@ class Job:
     arrival_ns: int
     deadline_ns: int
     owner: Any = field(default=None, repr=False)
+    call: Hashable = None
+    # The deadline that orders it: fixed on entry, never before its own.
+    virtual_ns: int = 0
     cancelled: bool = False
 
     @property
@@ -78,6 +88,9 @@ class Scheduler:
         self._busy_until_ns = 0
         self._costs = {Priority.FINAL: CostModel(), Priority.PARTIAL: CostModel()}
         self._utilisation = 0.0
+        # Of finals alone: partials become rarer, and give way, before anybody waits for them.
+        self._final_share = Utilisation(1)
+        self._final_ms = 0.0
         self._last_end_ns: int | None = None
 
     def submit(self, job: Job, now_ns: int) -> Job | None:
@@ -89,6 +102,7 @@ class Scheduler:
         """
         if job.priority is Priority.PARTIAL and any(r.key == job.key for r in self._running):
             return job
+        job.virtual_ns = self._virtual_ns(job)
         wait_ms = self._wait_ms(job, now_ns)
         allowed_ms = float(self._max_queue_ms)
         if job.priority is Priority.PARTIAL:
@@ -110,6 +124,7 @@ class Scheduler:
     def promote(self, job: Job, deadline_ns: int) -> None:
         """A provisional final becomes the one that is waited for; its deadline can only come nearer."""
         job.deadline_ns = min(job.deadline_ns, deadline_ns)
+        job.virtual_ns = min(job.virtual_ns, job.deadline_ns)
 
     def next_batch(self, now_ns: int) -> Plan:
         """Take the next batch from the queue; empty when nothing waits."""
@@ -117,14 +132,14 @@ class Scheduler:
         dropped = [job for job in late if job.priority is Priority.PARTIAL]
         for job in dropped:
             del self._queue[job.key]
-        waiting = sorted(self._queue.values(), key=lambda j: (j.priority, j.deadline_ns, j.arrival_ns))
-        batch = self._grow(waiting, now_ns)
+        batch = self._grow(_in_turn(self._queue.values()), now_ns)
         for job in batch:
             del self._queue[job.key]
         if batch:
             self._running = tuple(batch)
             self._started_ns = now_ns
             self._busy_until_ns = now_ns + int(self._cost_ms(batch) * NS_PER_MS)
+            self._final_share.update(int(batch[0].priority is Priority.FINAL), now_ns)
         return Plan(tuple(batch), tuple(dropped))
 
     def should_yield(self) -> bool:
@@ -137,7 +152,10 @@ class Scheduler:
         if self._running and complete:
             elapsed_ms = (now_ns - self._started_ns) / NS_PER_MS
             self.learn(self._running[0].priority, sum(job.units for job in self._running), elapsed_ms)
+            if self._running[0].priority is Priority.FINAL:
+                self._final_ms += (elapsed_ms - self._final_ms) * (SERVICE_ALPHA if self._final_ms else 1.0)
         self._account(self._started_ns, now_ns)
+        self._final_share.update(0, now_ns)
         self._running = ()
         self._busy_until_ns = now_ns
 
@@ -163,9 +181,13 @@ class Scheduler:
         """Predicted time until the queue of now is empty."""
         return self._rest_ms(now_ns) + self._work_ms(self._queue.values())
 
-    def oldest_age_ms(self, now_ns: int) -> float:
-        """Age of the job that waits longest; 0 when none waits."""
-        return max(((now_ns - job.arrival_ns) / NS_PER_MS for job in self._queue.values()), default=0.0)
+    def load(self, now_ns: int) -> Load:
+        """Who waits by kind, and how busy finals keep the decoder."""
+        queues = tuple(
+            QueueState.of(kind, [job.arrival_ns for job in self._queue.values() if job.priority is priority])
+            for kind, priority in (("final", Priority.FINAL), ("partial", Priority.PARTIAL))
+        )
+        return Load(queues, self._final_share.value(now_ns), 1, self._final_ms)
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -191,12 +213,19 @@ class Scheduler:
 
     def _wait_ms(self, job: Job, now_ns: int) -> float:
         """Predicted time until `job` would start: the running batch and what goes before it."""
-        before = [
-            other
-            for other in self._queue.values()
-            if other.key != job.key and (other.priority, other.deadline_ns) <= (job.priority, job.deadline_ns)
-        ]
+        others = [other for other in self._queue.values() if other.key != job.key]
+        before = itertools.takewhile(lambda other: other is not job, _in_turn([*others, job]))
         return self._rest_ms(now_ns) + self._work_ms(before)
+
+    def _virtual_ns(self, job: Job) -> int:
+        same = [
+            other.virtual_ns
+            for other in self._queue.values()
+            if other.call == job.call and other.priority is job.priority and other.key != job.key
+        ]
+        if job.call is None or not same:
+            return job.deadline_ns
+        return max(job.deadline_ns, max(same) + int(self._cost_ms([job]) * NS_PER_MS))
 
     def _rest_ms(self, now_ns: int) -> float:
         return max(0, self._busy_until_ns - now_ns) / NS_PER_MS if self._running else 0.0
@@ -221,6 +250,11 @@ class Scheduler:
         keep = _decay((end_ns - start_ns) / 1e9)
         self._utilisation = self._utilisation * keep + (1 - keep)
         self._last_end_ns = end_ns
+
+
+def _in_turn(jobs: Iterable[Job]) -> list[Job]:
+    """The order of decoding: see the module."""
+    return sorted(jobs, key=lambda j: (j.priority, j.virtual_ns, j.arrival_ns))
 
 
 def _decay(seconds: float) -> float:

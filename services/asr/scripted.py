@@ -9,6 +9,7 @@ from services.asr.effects import JobKind
 from services.asr.hypothesis import Alternative, EngineInfo, Hypothesis, Recognition, Word
 from services.asr.runner import Ticket, Times
 from services.common.clock import Clock
+from services.common.load import Load
 from services.common.personal import Personal
 
 TEXT = "this is a scripted transcript"
@@ -37,6 +38,10 @@ class ScriptedRecogniser:
         """Stop the timer."""
         if ticket.task is not None:
             ticket.task.cancel()
+
+    def load(self) -> Load:
+        """Nothing waits."""
+        return Load()
 
     def partial_hop_ms(self, wanted_ms: int) -> int | None:
         """There is no load."""

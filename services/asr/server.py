@@ -144,6 +144,12 @@ class AsrServicer(asr_pb2_grpc.AsrServiceServicer):
             self._clock,
         )
 
+    async def Load(self, request: common_pb2.LoadRequest, context: Context) -> common_pb2.LoadResponse:
+        """How full the recogniser is."""
+        if self._recogniser is None:
+            raise UnavailableError("The recogniser is still loading its model.", remedy="Wait for health SERVING.")
+        return self._recogniser.load().to_proto(self._clock.now_ns())
+
     async def Describe(self, request: common_pb2.DescribeRequest, context: Context) -> common_pb2.DescribeResponse:
         """What runs."""
         if self._info is None:

@@ -24,10 +24,13 @@ IDEMPOTENT = (
     "trunkline.vad.v1.VadService/PredictTurn",
     "trunkline.vad.v1.VadService/Describe",
     "trunkline.asr.v1.AsrService/Describe",
+    "trunkline.asr.v1.AsrService/Load",
     "trunkline.llm.v1.LlmService/Warm",
     "trunkline.llm.v1.LlmService/Describe",
+    "trunkline.llm.v1.LlmService/Load",
     "trunkline.tts.v1.TtsService/ListVoices",
     "trunkline.tts.v1.TtsService/Describe",
+    "trunkline.tts.v1.TtsService/Load",
     "trunkline.telephony.v1.TelephonyService/Describe",
 )
 RETRY_PUSHBACK = "grpc-retry-pushback-ms"

@@ -9,9 +9,8 @@ from services.llm.metrics import (
     PROMPT_TOKENS,
     TOKENS_PER_S,
     TTFT_SECONDS,
-    kind_of,
 )
-from services.llm.queue import SPECULATIVE_PRIORITY
+from services.llm.queue import kind_of
 from services.llm.schema import check_output
 from services.pb.trunkline.common.v1 import common_pb2
 from services.pb.trunkline.llm.v1 import llm_pb2 as pb
@@ -31,7 +30,7 @@ class Generation:
         self._request = request
         self._arrived_ns = arrived_ns
         self._clock = clock
-        self._kind = kind_of(request.priority, SPECULATIVE_PRIORITY)
+        self._kind = kind_of(request.priority)
         self._queue_ms = 0.0
         self._first_ns: int | None = None
         self._text: list[str] = []

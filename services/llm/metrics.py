@@ -22,12 +22,6 @@ PROMPT_TOKENS: Final = Counter(
 )
 COMPLETION_TOKENS: Final = Counter("trunkline_llm_completion_tokens", "Tokens generated.")
 ACTIVE: Final = Gauge("trunkline_llm_active", "Requests in a slot.")
-WAITING: Final = Gauge("trunkline_llm_waiting", "Requests in the queue.")
 ABORTED: Final = Counter(
     "trunkline_llm_aborted", "Generations stopped early: by the caller, for a caller, or refused.", ["cause"]
 )
-
-
-def kind_of(priority: int, speculative_from: int) -> str:
-    """The label of a request: a caller waits for it, or it is a bet."""
-    return "speculative" if priority >= speculative_from else "waiting_caller"

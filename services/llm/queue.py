@@ -14,12 +14,19 @@ Both are fixed on entry, so the order of two works never changes while they wait
 from dataclasses import dataclass, field
 
 from services.common.errors import OverloadedError
+from services.common.load import Load, QueueState, Utilisation
 
 # From this priority on, work is a bet, and gives its slot up to work whose priority is this much lower
 # (llm.proto: 0 is a caller who waits, speculation uses 10; warming is the least sure).
 SPECULATIVE_PRIORITY = 10
 WARM_PRIORITY = 20
 WHAT = "The language model"
+KINDS = ("waiting_caller", "speculative", "warm")
+
+
+def kind_of(priority: int) -> str:
+    """In metrics and `Load`: a caller waits for it, it is a bet, or it only warms the cache."""
+    return KINDS[(priority >= SPECULATIVE_PRIORITY) + (priority >= WARM_PRIORITY)]
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,11 @@ class AdmissionQueue:
     service_ms: float = 800.0
     _waiting: dict[str, _Entry] = field(default_factory=dict)
     _running: dict[str, _Running] = field(default_factory=dict)
+    # Warming gives its slot up at once: it keeps nobody waiting.
+    _busy: Utilisation = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._busy = Utilisation(self.slots)
 
     @property
     def waiting(self) -> int:
@@ -80,6 +92,14 @@ class AdmissionQueue:
     def running(self) -> int:
         """How many hold a slot."""
         return len(self._running)
+
+    def load(self, now_ns: int) -> Load:
+        """Who waits by kind, and how busy the slots are."""
+        arrivals: dict[str, list[int]] = {kind: [] for kind in KINDS}
+        for entry in self._waiting.values():
+            arrivals[kind_of(entry.work.priority)].append(entry.work.arrived_ns)
+        queues = tuple(QueueState.of(kind, since) for kind, since in arrivals.items())
+        return Load(queues, self._busy.value(now_ns), self.slots, self.service_ms)
 
     def enter(self, work: Work, now_ns: int) -> Decision:
         """Take work in. Raises OverloadedError when the queue is full of work no less urgent, or it would be late."""
@@ -99,7 +119,7 @@ class AdmissionQueue:
         """Work ended or was cancelled, wherever it stands; unknown ids are ignored."""
         self._waiting.pop(work_id, None)
         done = self._running.pop(work_id, None)
-        if done is not None and not done.preempted:
+        if done is not None and not done.preempted and done.work.priority < WARM_PRIORITY:
             took_ms = (now_ns - done.granted_ns) / 1e6
             self.service_ms += 0.2 * (took_ms - self.service_ms)
         return self.decide(now_ns)
@@ -115,6 +135,7 @@ class AdmissionQueue:
             del self._waiting[entry.work.work_id]
             self._running[entry.work.work_id] = _Running(entry.work, now_ns)
             granted.append(entry.work.work_id)
+        self._busy.update(sum(r.work.priority < WARM_PRIORITY for r in self._running.values()), now_ns)
         retry_s = self._start_in_ms(None, len(self._waiting), now_ns) / 1000
         return Decision(
             tuple(granted),

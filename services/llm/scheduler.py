@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from services.common.clock import Clock
-from services.llm.metrics import ACTIVE, QUEUE_SECONDS, WAITING, kind_of
-from services.llm.queue import SPECULATIVE_PRIORITY, AdmissionQueue, Decision, Work
+from services.common.load import Load, LoadMetrics
+from services.llm.metrics import ACTIVE, QUEUE_SECONDS
+from services.llm.queue import KINDS, AdmissionQueue, Decision, Work, kind_of
 
 
 @dataclass
@@ -33,6 +34,11 @@ class Scheduler:
         self._queue = queue
         self._clock = clock
         self._tickets: dict[str, _Ticket] = {}
+        self._load_metrics = LoadMetrics(KINDS, clock)
+
+    def load(self) -> Load:
+        """Who waits, and how busy the slots are."""
+        return self._queue.load(self._clock.now_ns())
 
     @asynccontextmanager
     async def slot(self, work: Work, preempt: Callable[[], None]) -> AsyncIterator[Lease]:
@@ -62,11 +68,11 @@ class Scheduler:
             self._tickets[work_id].lease.preempted = True
             self._tickets[work_id].preempt()
         ACTIVE.set(self._queue.running)
-        WAITING.set(self._queue.waiting)
+        self._load_metrics.show(self.load())
 
     def _grant(self, ticket: _Ticket) -> None:
         ticket.lease.queue_ms = (self._clock.now_ns() - ticket.work.arrived_ns) / 1e6
-        kind = kind_of(ticket.work.priority, SPECULATIVE_PRIORITY)
+        kind = kind_of(ticket.work.priority)
         QUEUE_SECONDS.labels(kind=kind).observe(ticket.lease.queue_ms / 1000)
         if not ticket.granted.done():
             ticket.granted.set_result(None)

@@ -93,6 +93,10 @@ class LlmServicer(rpc.LlmServiceServicer):
             ),
         )
 
+    async def Load(self, request: common_pb2.LoadRequest, context: Context) -> common_pb2.LoadResponse:
+        """How full the model is."""
+        return self._scheduler.load().to_proto(self._clock.now_ns())
+
     async def Describe(self, request: common_pb2.DescribeRequest, context: Context) -> common_pb2.DescribeResponse:
         """What runs."""
         what = self._engine.describe()

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from services.common.clock import Clock, sleep_s
+from services.common.load import Load
 from services.common.settings import ScriptedSettings
 from services.tts.engine import ClauseJob, VoiceInfo
 from services.tts.take import Plan, TimedWord
@@ -28,10 +29,14 @@ class ScriptedRunner:
         self._latency_s = latency_ms / 1000
         self._clock = clock
 
-    async def run(self, step: Callable[[], T], deadline_ns: int) -> T:
+    async def run(self, step: Callable[[], T], deadline_ns: int, call: str = "") -> T:
         """Wait, then run."""
         await sleep_s(self._clock, self._latency_s)
         return step()
+
+    def load(self) -> Load:
+        """Nothing waits."""
+        return Load()
 
     def lateness_ms(self) -> float:
         """Never late."""

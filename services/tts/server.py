@@ -132,6 +132,10 @@ class TtsServicer(tts_pb2_grpc.TtsServiceServicer):
             ]
         )
 
+    async def Load(self, request: common_pb2.LoadRequest, context: Any) -> common_pb2.LoadResponse:
+        """See the proto."""
+        return self._runner.load().to_proto(self._clock.now_ns())
+
     async def Describe(self, request: common_pb2.DescribeRequest, context: Any) -> common_pb2.DescribeResponse:
         """See the proto."""
         return common_pb2.DescribeResponse(
@@ -170,7 +174,9 @@ class TtsServicer(tts_pb2_grpc.TtsServiceServicer):
         rate = config.speaking_rate or 1.0
         if not math.isfinite(rate) or not 0.5 <= rate <= 2.0:
             raise InvalidInputError("config.speaking_rate", expected="0.5 to 2.0", got=f"{rate:g}")
-        return UtteranceConfig(voice, config.sample_rate_hz, round(rate, 3), paced=bool(config.call_id))
+        return UtteranceConfig(
+            voice, config.sample_rate_hz, round(rate, 3), paced=bool(config.call_id), call_id=config.call_id
+        )
 
 
 async def _first(requests: AsyncIterator[tts_pb2.SynthesizeRequest]) -> tts_pb2.SynthesizeRequest | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from services.common.errors import TrunklineError
+from services.common.load import Load
 
 T = TypeVar("T")
 
@@ -51,12 +52,16 @@ class Rendering(Protocol):
 class Runner(Protocol):
     """Runs steps of renderings, most urgent first."""
 
-    async def run(self, step: Callable[[], T], deadline_ns: int) -> T:
-        """The step's result. Raises what the step raises."""
+    async def run(self, step: Callable[[], T], deadline_ns: int, call: str = "") -> T:
+        """The step's result. Steps of one `call` take turns with those of others. Raises what the step raises."""
         ...
 
     def lateness_ms(self) -> float:
         """How long the latest step has been due without being run; 0 when all are in time."""
+        ...
+
+    def load(self) -> Load:
+        """Who waits, and how busy the threads are."""
         ...
 
     def close(self) -> None:
@@ -109,13 +114,13 @@ class Take:
                 self._step.cancel()
             self._done(self)
 
-    async def piece(self, index: int, deadline_ns: int) -> bytes | None:
+    async def piece(self, index: int, deadline_ns: int, call: str = "") -> bytes | None:
         """The audio piece of that index, made if need be by `deadline_ns`; None after the last one."""
         while index >= len(self._pieces) and not self.complete:
             if self.failed:
                 raise TrunklineError("The clause could not be synthesised.", remedy="See the log of the tts service.")
             if self._step is None:
-                self._step = asyncio.create_task(self._advance(deadline_ns))
+                self._step = asyncio.create_task(self._advance(deadline_ns, call))
                 self._step.add_done_callback(_retrieve)
             # Shielded: another stream may wait for the same step.
             await asyncio.shield(self._step)
@@ -125,9 +130,9 @@ class Take:
         """What was made so far."""
         return tuple(self._pieces)
 
-    async def _advance(self, deadline_ns: int) -> None:
+    async def _advance(self, deadline_ns: int, call: str) -> None:
         try:
-            pcm = await self._runner.run(self._rendering.step, deadline_ns)
+            pcm = await self._runner.run(self._rendering.step, deadline_ns, call)
         except BaseException:
             self.failed = True
             self._done(self)

@@ -34,12 +34,13 @@ MAX_CHARS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class UtteranceConfig:
-    """A validated SynthesizeConfig. `paced`: somebody listens while it is made."""
+    """A validated SynthesizeConfig. `paced`: somebody listens while it is made; `call_id`: who takes turns."""
 
     voice: VoiceInfo
     sample_rate_hz: int
     speaking_rate: float
     paced: bool = True
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ class Utterance:
     async def _paced(self, take: Take, index: int, ready: _Ready) -> bytes | None:
         if self._config.paced and self._playout_end_ns > self._ahead_ns:
             await self._clock.sleep_until_ns(self._playout_end_ns - self._ahead_ns)
-        return await take.piece(index, max(self._playout_end_ns, ready.ready_ns))
+        return await take.piece(index, max(self._playout_end_ns, ready.ready_ns), self._config.call_id)
 
     def _started(self, ready: _Ready, plan: Plan, compute_ms: float, *, cached: bool) -> tts_pb2.SynthesizeResponse:
         clause, rate = ready.clause, self._config.sample_rate_hz

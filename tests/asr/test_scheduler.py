@@ -212,12 +212,82 @@ def test_partials_become_rarer_and_then_stop_as_the_decoder_fills_up(clock: Virt
     assert scheduler.partial_hop_ms(0, clock.now_ns()) is None
 
 
-def test_the_oldest_age_is_that_of_what_waits(clock: VirtualClock) -> None:
+def test_the_load_says_who_waits_by_kind_and_how_long_the_oldest_has(clock: VirtualClock) -> None:
     scheduler = Scheduler(max_batch=1, max_queue_ms=3000)
-    assert scheduler.oldest_age_ms(clock.now_ns()) == 0
+    assert [queue.oldest_ns for queue in scheduler.load(clock.now_ns()).queues] == [None, None]
+    clock.advance_now_ms(10)
     scheduler.submit(make(clock, "a"), clock.now_ns())
     clock.advance_now_ms(70)
-    assert scheduler.oldest_age_ms(clock.now_ns()) == 70
+    scheduler.submit(make(clock, "b"), clock.now_ns())
+    scheduler.submit(make(clock, "p", PARTIAL, 1000), clock.now_ns())
+    answer = scheduler.load(clock.now_ns()).to_proto(clock.now_ns())
+    assert [(q.kind, q.waiting, q.oldest_ms) for q in answer.queues] == [("final", 2, 70), ("partial", 1, 0)]
+
+
+def test_only_finals_count_as_load_for_partials_give_way(clock: VirtualClock) -> None:
+    shares = {}
+    for priority in (FINAL, PARTIAL):
+        scheduler = Scheduler(max_batch=1, max_queue_ms=3000)
+        for i in range(100):
+            scheduler.submit(make(clock, i, priority, 5000), clock.now_ns())
+            scheduler.next_batch(clock.now_ns())
+            finish(scheduler, clock, 100)
+            clock.advance_now_ms(100)
+        shares[priority] = scheduler.load(clock.now_ns())
+    assert 0.45 < shares[FINAL].utilisation < 0.55
+    assert round(shares[FINAL].service_ms) == 100
+    assert shares[PARTIAL].utilisation == 0
+
+
+@given(flood=st.integers(1, 40), hurry_ms=st.integers(1, 3000), wanted_ms=st.integers(150, 3000))
+@settings(max_examples=60)
+def test_however_much_one_call_asks_it_makes_no_other_call_s_final_late(
+    flood: int, hurry_ms: int, wanted_ms: int
+) -> None:
+    clock = VirtualClock()
+    scheduler = Scheduler(max_batch=1, max_queue_ms=10_000_000)
+    for _ in range(30):
+        scheduler.learn(FINAL, 12, 100)
+    for i in range(flood):
+        scheduler.submit(make(clock, ("x", i), deadline_ms=hurry_ms, call="x"), clock.now_ns())
+    scheduler.submit(make(clock, ("other", 0), deadline_ms=wanted_ms, call="other"), clock.now_ns())
+    while keys(scheduler, clock) != [("other", 0)]:
+        finish(scheduler, clock, 99)
+    # It starts by its deadline, but for the one job that ran when that came.
+    assert clock.now_ns() / NS_PER_MS <= wanted_ms + 100
+
+
+@given(st.lists(st.integers(1, 400), min_size=5, max_size=30))
+@settings(max_examples=60)
+def test_a_call_that_always_asks_for_the_nearest_deadline_cannot_keep_another_past_its_own(times: list[int]) -> None:
+    """It comes again as soon as it was served, in a hurry: deadlines are points in time, so the other's comes."""
+    clock = VirtualClock()
+    scheduler = Scheduler(max_batch=1, max_queue_ms=10_000_000)
+    scheduler.submit(make(clock, ("victim", 0), deadline_ms=800, call="victim"), clock.now_ns())
+    for i in range(200):
+        scheduler.submit(make(clock, ("greedy", i), deadline_ms=1, call="greedy"), clock.now_ns())
+        if keys(scheduler, clock) == [("victim", 0)]:
+            break
+        finish(scheduler, clock, times[i % len(times)])
+    assert clock.now_ns() / NS_PER_MS <= 800 + max(times)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["x", "y", "z"]), st.integers(1, 2000)), min_size=1, max_size=30))
+@settings(max_examples=60)
+def test_the_flood_of_one_call_is_refused_before_the_first_final_of_another(jobs: list[tuple[str, int]]) -> None:
+    clock = VirtualClock()
+    scheduler = Scheduler(max_batch=1, max_queue_ms=500)
+    for _ in range(30):
+        scheduler.learn(FINAL, 12, 120)
+    refused = set()
+    for i, (call, deadline_ms) in enumerate(jobs):
+        try:
+            scheduler.submit(make(clock, (call, i), deadline_ms=deadline_ms, call=call), clock.now_ns())
+        except OverloadedError:
+            refused.add(call)
+    # Three calls' firsts fit into the queue's 500 ms: none of those may be the one refused.
+    assert {key[0] for key in scheduler._queue} == {call for call, _ in jobs}  # type: ignore[index]
+    assert refused <= {call for call, _ in jobs if sum(c == call for c, _ in jobs) > 1}
 
 
 @given(st.floats(0, 50), st.floats(1, 40), st.lists(st.floats(10, 200), min_size=60, max_size=60))

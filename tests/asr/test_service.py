@@ -277,3 +277,9 @@ async def test_more_calls_than_allowed_are_refused(settings: Settings) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await second.rpc.read()
         assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_load_names_the_kinds_of_work_and_how_busy_finals_keep_the_decoder(stub: Stub) -> None:
+    load = await stub.Load(common_pb2.LoadRequest(), timeout=5)
+    assert {queue.kind for queue in load.queues} <= {"final", "partial"}
+    assert 0 <= load.utilisation <= 1

@@ -212,3 +212,44 @@ def test_whatever_happens_slots_and_queue_keep_their_bounds_and_all_work_gets_an
         assert queue.running == len(running) <= slots
         assert queue.waiting == len(waiting) <= capacity
         assert not (waiting and len(running) < slots)
+
+
+@given(flood=st.integers(1, 20), others=st.integers(1, 5), priority=st.sampled_from([0, SPECULATIVE_PRIORITY]))
+def test_however_much_one_call_asks_every_other_waits_one_of_its_requests_at_most(
+    flood: int, others: int, priority: int
+) -> None:
+    queue = AdmissionQueue(slots=1, capacity=64, service_ms=100)
+    enter(queue, work("running", call="flood", priority=priority))
+    for i in range(flood):
+        enter(queue, work(f"flood-{i}", call="flood", priority=priority, at_ms=i * 0.01))
+    for i in range(others):
+        enter(queue, work(f"c{i}", call=f"c{i}", priority=priority, at_ms=1 + i))
+    order = drain(queue, "running", now_ms=10)
+    assert set(order[1 : 1 + others]) == {f"c{i}" for i in range(others)}
+    assert len(order) == 1 + flood + others
+
+
+@given(st.lists(st.sampled_from([0, SPECULATIVE_PRIORITY, WARM_PRIORITY]), min_size=2, max_size=12))
+def test_of_what_comes_together_callers_run_before_bets_and_bets_before_warming(priorities: list[int]) -> None:
+    queue = AdmissionQueue(slots=1, capacity=64)
+    enter(queue, work("first"))
+    for i, priority in enumerate(priorities):
+        enter(queue, work(f"{priority}-{i}", priority=priority, at_ms=1))
+    order = [int(name.split("-")[0]) for name in drain(queue, "first", each_ms=1, now_ms=2)[1:]]
+    assert order == sorted(order)
+
+
+def test_the_load_says_who_waits_by_kind_and_counts_no_warming() -> None:
+    queue = AdmissionQueue(slots=2, capacity=8)
+    enter(queue, work("warm", priority=WARM_PRIORITY))
+    enter(queue, work("a", at_ms=0))
+    for name, priority, at in (("b", 0, 10), ("c", 0, 20), ("bet", SPECULATIVE_PRIORITY, 30)):
+        enter(queue, work(name, priority=priority, at_ms=at))
+    load = queue.load(100 * MS).to_proto(100 * MS)
+    assert [(q.kind, q.waiting, q.oldest_ms) for q in load.queues] == [
+        ("waiting_caller", 2, 90),
+        ("speculative", 1, 70),
+        ("warm", 0, 0),
+    ]
+    # One of two slots: the other one only warms.
+    assert 0.49 < queue.load(60_000 * MS).utilisation < 0.51

@@ -8,6 +8,7 @@ import pytest
 
 from services.common.clock import SystemClock, VirtualClock
 from services.common.errors import TrunklineError
+from services.common.load import Load
 from services.tts.cache import PhraseCache, PhraseKey
 from services.tts.scheduler import DeadlineScheduler
 from services.tts.take import Plan, T
@@ -19,13 +20,16 @@ class InlineRunner:
     def __init__(self) -> None:
         self.steps = 0
 
-    async def run(self, step: Callable[[], T], deadline_ns: int) -> T:
+    async def run(self, step: Callable[[], T], deadline_ns: int, call: str = "") -> T:
         self.steps += 1
         await asyncio.sleep(0)
         return step()
 
     def lateness_ms(self) -> float:
         return 0.0
+
+    def load(self) -> Load:
+        return Load()
 
     def close(self) -> None: ...
 

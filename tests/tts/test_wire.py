@@ -183,6 +183,7 @@ async def test_the_scripted_engine_says_what_it_is() -> None:
         described = await client.stub.Describe(common_pb2.DescribeRequest())
         assert (described.service, described.engine) == ("tts", "scripted")
         assert described.details["tts_ttfa_ms"] == "50"
+        assert not (await client.stub.Load(common_pb2.LoadRequest())).queues
         voices = (await client.stub.ListVoices(tts_pb2.ListVoicesRequest())).voices
         assert [(voice.name, voice.default_for_locale) for voice in voices] == [("scripted", True)]
 

@@ -39,6 +39,7 @@ class AsrServiceStub:
     client's VAD says where speech is; the service never decodes silence.
     """
     Describe: _grpc.UnaryUnaryMultiCallable[_common_pb2.DescribeRequest, _common_pb2.DescribeResponse]
+    Load: _grpc.UnaryUnaryMultiCallable[_common_pb2.LoadRequest, _common_pb2.LoadResponse]
 
 @_typing.type_check_only
 class AsrServiceAsyncStub(AsrServiceStub):
@@ -50,6 +51,7 @@ class AsrServiceAsyncStub(AsrServiceStub):
     client's VAD says where speech is; the service never decodes silence.
     """
     Describe: _aio.UnaryUnaryMultiCallable[_common_pb2.DescribeRequest, _common_pb2.DescribeResponse]  # type: ignore[assignment]
+    Load: _aio.UnaryUnaryMultiCallable[_common_pb2.LoadRequest, _common_pb2.LoadResponse]  # type: ignore[assignment]
 
 class AsrServiceServicer(metaclass=_abc_1.ABCMeta):
     """Streaming speech recognition, one stream per call."""
@@ -70,5 +72,12 @@ class AsrServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _common_pb2.DescribeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_common_pb2.DescribeResponse, _abc.Awaitable[_common_pb2.DescribeResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Load(
+        self,
+        request: _common_pb2.LoadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.LoadResponse, _abc.Awaitable[_common_pb2.LoadResponse]]: ...
 
 def add_AsrServiceServicer_to_server(servicer: AsrServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n trunkline/common/v1/common.proto\x12\x13trunkline.common.v1\"A\n\x07Timings\x12\x10\n\x08queue_ms\x18\x01 \x01(\x01\x12\x12\n\ncompute_ms\x18\x02 \x01(\x01\x12\x10\n\x08total_ms\x18\x03 \x01(\x01\"\x11\n\x0f\x44\x65scribeRequest\"\x91\x02\n\x10\x44\x65scribeResponse\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x16\n\x0e\x65ngine_version\x18\x04 \x01(\t\x12.\n\x06models\x18\x05 \x03(\x0b\x32\x1e.trunkline.common.v1.ModelInfo\x12\x0e\n\x06\x64\x65vice\x18\x06 \x01(\t\x12\x43\n\x07\x64\x65tails\x18\x07 \x03(\x0b\x32\x32.trunkline.common.v1.DescribeResponse.DetailsEntry\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"K\n\tModelInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0f\n\x07licence\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n trunkline/common/v1/common.proto\x12\x13trunkline.common.v1\"A\n\x07Timings\x12\x10\n\x08queue_ms\x18\x01 \x01(\x01\x12\x12\n\ncompute_ms\x18\x02 \x01(\x01\x12\x10\n\x08total_ms\x18\x03 \x01(\x01\"\x11\n\x0f\x44\x65scribeRequest\"\x91\x02\n\x10\x44\x65scribeResponse\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x16\n\x0e\x65ngine_version\x18\x04 \x01(\t\x12.\n\x06models\x18\x05 \x03(\x0b\x32\x1e.trunkline.common.v1.ModelInfo\x12\x0e\n\x06\x64\x65vice\x18\x06 \x01(\t\x12\x43\n\x07\x64\x65tails\x18\x07 \x03(\x0b\x32\x32.trunkline.common.v1.DescribeResponse.DetailsEntry\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\r\n\x0bLoadRequest\"v\n\x0cLoadResponse\x12.\n\x06queues\x18\x01 \x03(\x0b\x32\x1e.trunkline.common.v1.QueueLoad\x12\x13\n\x0butilisation\x18\x02 \x01(\x01\x12\r\n\x05slots\x18\x03 \x01(\r\x12\x12\n\nservice_ms\x18\x04 \x01(\x01\"=\n\tQueueLoad\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07waiting\x18\x02 \x01(\r\x12\x11\n\toldest_ms\x18\x03 \x01(\x01\"K\n\tModelInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0f\n\x07licence\x18\x04 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DESCRIBERESPONSE']._serialized_end=417
   _globals['_DESCRIBERESPONSE_DETAILSENTRY']._serialized_start=371
   _globals['_DESCRIBERESPONSE_DETAILSENTRY']._serialized_end=417
-  _globals['_MODELINFO']._serialized_start=419
-  _globals['_MODELINFO']._serialized_end=494
+  _globals['_LOADREQUEST']._serialized_start=419
+  _globals['_LOADREQUEST']._serialized_end=432
+  _globals['_LOADRESPONSE']._serialized_start=434
+  _globals['_LOADRESPONSE']._serialized_end=552
+  _globals['_QUEUELOAD']._serialized_start=554
+  _globals['_QUEUELOAD']._serialized_end=615
+  _globals['_MODELINFO']._serialized_start=617
+  _globals['_MODELINFO']._serialized_end=692
 # @@protoc_insertion_point(module_scope)

@@ -51,6 +51,11 @@ class LlmServiceStub:
                 request_serializer=trunkline_dot_common_dot_v1_dot_common__pb2.DescribeRequest.SerializeToString,
                 response_deserializer=trunkline_dot_common_dot_v1_dot_common__pb2.DescribeResponse.FromString,
                 _registered_method=True)
+        self.Load = channel.unary_unary(
+                '/trunkline.llm.v1.LlmService/Load',
+                request_serializer=trunkline_dot_common_dot_v1_dot_common__pb2.LoadRequest.SerializeToString,
+                response_deserializer=trunkline_dot_common_dot_v1_dot_common__pb2.LoadResponse.FromString,
+                _registered_method=True)
 
 
 class LlmServiceServicer:
@@ -78,6 +83,12 @@ class LlmServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Load(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LlmServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +106,11 @@ def add_LlmServiceServicer_to_server(servicer, server):
                     servicer.Describe,
                     request_deserializer=trunkline_dot_common_dot_v1_dot_common__pb2.DescribeRequest.FromString,
                     response_serializer=trunkline_dot_common_dot_v1_dot_common__pb2.DescribeResponse.SerializeToString,
+            ),
+            'Load': grpc.unary_unary_rpc_method_handler(
+                    servicer.Load,
+                    request_deserializer=trunkline_dot_common_dot_v1_dot_common__pb2.LoadRequest.FromString,
+                    response_serializer=trunkline_dot_common_dot_v1_dot_common__pb2.LoadResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +195,33 @@ class LlmService:
             '/trunkline.llm.v1.LlmService/Describe',
             trunkline_dot_common_dot_v1_dot_common__pb2.DescribeRequest.SerializeToString,
             trunkline_dot_common_dot_v1_dot_common__pb2.DescribeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Load(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trunkline.llm.v1.LlmService/Load',
+            trunkline_dot_common_dot_v1_dot_common__pb2.LoadRequest.SerializeToString,
+            trunkline_dot_common_dot_v1_dot_common__pb2.LoadResponse.FromString,
             options,
             channel_credentials,
             insecure,

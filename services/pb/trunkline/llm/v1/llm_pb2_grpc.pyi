@@ -41,6 +41,7 @@ class LlmServiceStub:
     Idempotent.
     """
     Describe: _grpc.UnaryUnaryMultiCallable[_common_pb2.DescribeRequest, _common_pb2.DescribeResponse]
+    Load: _grpc.UnaryUnaryMultiCallable[_common_pb2.LoadRequest, _common_pb2.LoadResponse]
 
 @_typing.type_check_only
 class LlmServiceAsyncStub(LlmServiceStub):
@@ -54,6 +55,7 @@ class LlmServiceAsyncStub(LlmServiceStub):
     Idempotent.
     """
     Describe: _aio.UnaryUnaryMultiCallable[_common_pb2.DescribeRequest, _common_pb2.DescribeResponse]  # type: ignore[assignment]
+    Load: _aio.UnaryUnaryMultiCallable[_common_pb2.LoadRequest, _common_pb2.LoadResponse]  # type: ignore[assignment]
 
 class LlmServiceServicer(metaclass=_abc_1.ABCMeta):
     """Language model. Cancelling a Generate call aborts the engine's request."""
@@ -82,5 +84,12 @@ class LlmServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _common_pb2.DescribeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_common_pb2.DescribeResponse, _abc.Awaitable[_common_pb2.DescribeResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Load(
+        self,
+        request: _common_pb2.LoadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.LoadResponse, _abc.Awaitable[_common_pb2.LoadResponse]]: ...
 
 def add_LlmServiceServicer_to_server(servicer: LlmServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

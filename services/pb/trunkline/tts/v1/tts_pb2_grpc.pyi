@@ -41,6 +41,7 @@ class TtsServiceStub:
     """
     ListVoices: _grpc.UnaryUnaryMultiCallable[_tts_pb2.ListVoicesRequest, _tts_pb2.ListVoicesResponse]
     Describe: _grpc.UnaryUnaryMultiCallable[_common_pb2.DescribeRequest, _common_pb2.DescribeResponse]
+    Load: _grpc.UnaryUnaryMultiCallable[_common_pb2.LoadRequest, _common_pb2.LoadResponse]
 
 @_typing.type_check_only
 class TtsServiceAsyncStub(TtsServiceStub):
@@ -54,6 +55,7 @@ class TtsServiceAsyncStub(TtsServiceStub):
     """
     ListVoices: _aio.UnaryUnaryMultiCallable[_tts_pb2.ListVoicesRequest, _tts_pb2.ListVoicesResponse]  # type: ignore[assignment]
     Describe: _aio.UnaryUnaryMultiCallable[_common_pb2.DescribeRequest, _common_pb2.DescribeResponse]  # type: ignore[assignment]
+    Load: _aio.UnaryUnaryMultiCallable[_common_pb2.LoadRequest, _common_pb2.LoadResponse]  # type: ignore[assignment]
 
 class TtsServiceServicer(metaclass=_abc_1.ABCMeta):
     """Text to speech: text streams in, audio streams out clause by clause."""
@@ -82,5 +84,12 @@ class TtsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _common_pb2.DescribeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_common_pb2.DescribeResponse, _abc.Awaitable[_common_pb2.DescribeResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Load(
+        self,
+        request: _common_pb2.LoadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.LoadResponse, _abc.Awaitable[_common_pb2.LoadResponse]]: ...
 
 def add_TtsServiceServicer_to_server(servicer: TtsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
