@@ -54,7 +54,7 @@ def gauge(name: str) -> float:
     return REGISTRY.get_sample_value(name) or 0.0
 
 
-def waiting() -> float:
+def in_queue() -> float:
     kinds = ("waiting_caller", "speculative", "warm")
     return sum(REGISTRY.get_sample_value("trunkline_queue_waiting", {"kind": kind}) or 0.0 for kind in kinds)
 
@@ -86,7 +86,7 @@ async def test_the_second_request_waits_for_the_slot_and_says_how_long(
     first = asyncio.create_task(hear(stub, request("one", call_id="a")))
     await until(lambda: gauge("trunkline_llm_active") == 1)
     second = asyncio.create_task(hear(stub, request("two", call_id="b")))
-    await until(lambda: waiting() == 1)
+    await until(lambda: in_queue() == 1)
     await advance_until_done(clock, first, second)
     assert first.result().started.queue_ms < 20
     assert second.result().started.queue_ms >= REPLY_MS - 20
@@ -96,7 +96,7 @@ async def test_a_full_queue_refuses_with_a_retry_delay(stub: rpc.LlmServiceStub,
     tasks = []
     for number in range(3):
         tasks.append(asyncio.create_task(hear(stub, request(call_id=f"c{number}"))))
-        await until(lambda n=number: gauge("trunkline_llm_active") + waiting() == n + 1)
+        await until(lambda n=number: gauge("trunkline_llm_active") + in_queue() == n + 1)
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await hear(stub, request(call_id="late"))
     error = from_rpc_error(refused.value)
@@ -125,7 +125,7 @@ async def test_speculation_gives_its_slot_to_a_caller_who_waits(stub: rpc.LlmSer
             await clock.advance_ms(5)
             await asyncio.sleep(0.001)
     caller = asyncio.create_task(hear(stub, request(call_id="b")))
-    await until(lambda: waiting() == 1)
+    await until(lambda: in_queue() == 1)
     await advance_until_done(clock, bet, caller)
     assert bet.result().finished.reason == pb.Finished.REASON_ABORTED
     assert len(bet.result().text) < len(REPLY)
@@ -140,7 +140,7 @@ async def test_speculation_stopped_before_its_first_token_is_told_to_come_again(
     bet = asyncio.create_task(hear(stub, request(call_id="a", priority=10)))
     await until(lambda: gauge("trunkline_llm_active") == 1)
     caller = asyncio.create_task(hear(stub, request(call_id="b")))
-    await until(lambda: waiting() == 1)
+    await until(lambda: in_queue() == 1)
     async with asyncio.timeout(5):
         while not (bet.done() and caller.done()):
             await clock.advance_ms(10)
@@ -174,9 +174,9 @@ async def test_a_waiting_request_whose_rpc_is_cancelled_leaves_the_queue(
     await until(lambda: gauge("trunkline_llm_active") == 1)
     waiting = stub.Generate(request(call_id="b"), timeout=30)
     reading = asyncio.create_task(waiting.read())
-    await until(lambda: waiting() == 1)
+    await until(lambda: in_queue() == 1)
     waiting.cancel()
-    await until(lambda: waiting() == 0)
+    await until(lambda: in_queue() == 0)
     await advance_until_done(clock, first)
     with pytest.raises(asyncio.CancelledError):
         await reading
@@ -221,7 +221,7 @@ async def test_load_says_how_long_a_caller_has_waited_and_how_full_the_model_is(
     stub: rpc.LlmServiceStub, clock: VirtualClock
 ) -> None:
     first, second = (asyncio.create_task(hear(stub, request("Hello", call_id=name))) for name in "ab")
-    await until(lambda: waiting() == 1)
+    await until(lambda: in_queue() == 1)
     await clock.advance_ms(60)
     load = await stub.Load(common_pb2.LoadRequest(), timeout=5)
     assert (load.slots, load.queues[0].kind, load.queues[0].waiting) == (1, "waiting_caller", 1)
