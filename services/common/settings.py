@@ -383,6 +383,24 @@ class RecordsSettings(Section):
     audit: AuditSettings = AuditSettings()
 
 
+class AdmissionSettings(Section):
+    """New calls are refused (HTTP 503, SIP 486) when one more would make callers wait too long for an answer."""
+
+    enabled: bool = True
+    # Most that the predicted P95 of voice-to-voice may be. The cpu profile: one call alone has 1.5 s on two cores, and
+    # a caller who waits 2.5 s asks whether somebody is there. nvidia: 800 ms.
+    target_p95_ms: Positive = 2500
+    # Turns and queues of so many seconds are looked at.
+    window_s: Annotated[float, Field(ge=1, le=600)] = 30.0
+    # With fewer turns in the window nothing is predicted from them, and only so many calls are taken.
+    least_turns: Positive = 12
+    cold_calls: Positive = 4
+    # Once refusing, calls are taken again when the prediction is below this share of the target.
+    resume_ratio: Annotated[float, Field(gt=0, le=1)] = 0.85
+    # What refused callers are told (Retry-After).
+    retry_after_s: Annotated[float, Field(gt=0)] = 5.0
+
+
 class OrchestratorSettings(Section):
     """The process that owns calls."""
 
@@ -402,6 +420,7 @@ class OrchestratorSettings(Section):
     # A service that fails for so long ends the call, politely.
     give_up_ms: Positive = 12_000
     max_call_s: Positive = 3600
+    admission: AdmissionSettings = AdmissionSettings()
     webrtc: WebRtcSettings = WebRtcSettings()
     front_end: FrontEndSettings = FrontEndSettings()
     turns: TurnSettings = TurnSettings()
@@ -458,6 +477,7 @@ PROFILES: dict[str, dict[str, Any]] = {
             "max_batch": 16,
         },
         "llm": {"engine": "vllm", "model": "qwen3-8b-instruct", "slots": 64, "max_queue": 256},
+        "orchestrator": {"admission": {"target_p95_ms": 800, "cold_calls": 16}},
         "tts": {"voices": ["piper-en_US-lessac-medium", "piper-en_GB-alba-medium", "piper-de_DE-thorsten-medium"]},
     },
 }

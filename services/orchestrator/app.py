@@ -19,6 +19,7 @@ from services.orchestrator.calls import CallHandle, CallRegistry
 from services.orchestrator.clients.llm import LlmClient
 from services.orchestrator.clients.tts import TtsClient, Voice
 from services.orchestrator.clients.vad import VadClient
+from services.orchestrator.load_watch import Admission
 from services.orchestrator.media.audio import warm as warm_audio
 from services.orchestrator.media.leg import Leg
 from services.orchestrator.media.telephony_leg import TelephonyLeg
@@ -69,7 +70,10 @@ class Orchestrator:
         self._calls: StoredCalls | None = None
         self._audit = AuditDoor()
         self._services.ticker.add(self._line, self._line.flush)
-        self.registry = CallRegistry(clock, orchestrator.max_calls, self._new_call, orchestrator.worker)
+        self._admission = Admission(orchestrator.admission, orchestrator.workers, self._channels, clock)
+        self.registry = CallRegistry(
+            clock, orchestrator.max_calls, self._new_call, orchestrator.worker, self._admission
+        )
         self._readiness = Readiness(self.registry, PARTS)
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -159,6 +163,7 @@ class Orchestrator:
                 services.ticker.run(),
                 self._line.run(),
                 self._load_phrases(),
+                self._admission.run(lambda: len(self.registry.live())),
                 watch_flag("vad stream", lambda: services.vad.up, self._readiness, clock),
                 watch_flag("telephony", lambda: self._line.up, self._readiness, clock),
                 *(

@@ -6,7 +6,9 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
+
+from prometheus_client import Counter
 
 from services.common.clock import Clock, sleep_s
 from services.common.errors import OverloadedError, TrunklineError, UnavailableError
@@ -17,6 +19,12 @@ from services.orchestrator.media.leg import Leg, LegInfo
 from services.orchestrator.stages import StageRing
 
 log = get_logger(__name__)
+
+REFUSED: Final = Counter(
+    "trunkline_calls_refused",
+    "New calls refused by an orchestrator: draining, not_ready, capacity, or why.",
+    ["reason"],
+)
 
 ENDED_KEPT = 200
 RETRY_AFTER_S = 5.0
@@ -57,15 +65,36 @@ class CallHandle:
             self._call.hangup(reason)
 
 
+class Admission(Protocol):
+    """Whether one more call would harm those in progress."""
+
+    retry_after_s: float
+
+    def refusal(self, calls: int) -> str | None:
+        """Why a new call beside so many others is refused; None when it is welcome."""
+        ...
+
+    def closed(self) -> bool:
+        """A call that came now would be refused, as far as was known at the last look."""
+        ...
+
+    def measured(self, ms: float) -> None:
+        """A turn was answered after so long (voice-to-voice)."""
+        ...
+
+
 CallFactory = Callable[[CallHandle, Leg], RunningCall]
 
 
 class CallRegistry:
     """Starts calls and finds them again. Lives on one event loop; `start` is synchronous and never waits."""
 
-    def __init__(self, clock: Clock, max_calls: int, create: CallFactory, worker: int = 0) -> None:
+    def __init__(
+        self, clock: Clock, max_calls: int, create: CallFactory, worker: int = 0, admission: Admission | None = None
+    ) -> None:
         self._clock = clock
         self._worker = worker
+        self._admission = admission
         self._max_calls = max_calls
         self._create = create
         self._live: dict[str, CallHandle] = {}
@@ -94,7 +123,9 @@ class CallRegistry:
         """In one word, for whoever hands out calls: why a new one would be refused now; empty when it would not."""
         if self._draining:
             return "draining"
-        return "not_ready" if self._not_ready else ""
+        if self._not_ready:
+            return "not_ready"
+        return "overload" if self._admission is not None and self._admission.closed() else ""
 
     def start(self, leg: Leg) -> CallHandle:
         """Admit a call and run it in a task of its own.
@@ -102,10 +133,7 @@ class CallRegistry:
         Raises OverloadedError at capacity and UnavailableError while not ready or draining; the caller answers
         503 in its protocol.
         """
-        if self.not_ready:
-            raise UnavailableError(f"New calls are refused: {self.not_ready}.", remedy="See /readyz.")
-        if len(self._live) >= self._max_calls:
-            raise OverloadedError("The orchestrator", retry_after_s=RETRY_AFTER_S)
+        self.require_room()
         handle = CallHandle(new_call_id(self._clock, self._worker), leg.info, self._clock.wall(), self._clock.now_ns())
         handle.events.watch(lambda event: self._on_event(handle.call_id, event))
         call = self._create(handle, leg)
@@ -115,6 +143,18 @@ class CallRegistry:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return handle
+
+    def require_room(self) -> None:
+        """Raises what `start` would raise, so that a front door can refuse before it allocates."""
+        if self.not_ready:
+            REFUSED.labels(reason="draining" if self._draining else "not_ready").inc()
+            raise UnavailableError(f"New calls are refused: {self.not_ready}.", remedy="See /readyz.")
+        if len(self._live) >= self._max_calls:
+            REFUSED.labels(reason="capacity").inc()
+            raise OverloadedError("The orchestrator", retry_after_s=RETRY_AFTER_S)
+        if self._admission is not None and (refusal := self._admission.refusal(len(self._live))):
+            REFUSED.labels(reason=refusal).inc()
+            raise OverloadedError(f"The stack ({refusal})", retry_after_s=self._admission.retry_after_s)
 
     def get(self, call_id: str) -> CallHandle | None:
         """A live call, or one of the last 200 ended ones."""
@@ -188,6 +228,8 @@ class CallRegistry:
     def _on_event(self, call_id: str, event: Event) -> None:
         if isinstance(event, StageMeasured):
             self.stages.add(call_id, event)
+            if event.stage == "voice_to_voice" and self._admission is not None:
+                self._admission.measured(event.ms)
 
 
 def new_call_id(clock: Clock, worker: int = 0) -> str:

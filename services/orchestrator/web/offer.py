@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from services.common.errors import InvalidInputError, TrunklineError, UnavailableError
+from services.common.errors import InvalidInputError, TrunklineError
 from services.orchestrator.web.context import Context, context_of
 from services.orchestrator.web.errors import HttpError
 from services.orchestrator.web.limits import check_rate, read_body
@@ -24,8 +24,7 @@ class OfferHandler:
         if self._limiter is not None:
             check_rate(self._limiter, request.remote or "", context.clock.now_ns())
         body = await read_json_object(request)
-        if reason := context.registry.not_ready:
-            raise UnavailableError(f"New calls are refused: {reason}.", remedy="Try again soon.")
+        context.registry.require_room()
         return await _call(context, body.get("sdp"), body.get("type"))
 
 
