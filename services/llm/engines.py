@@ -19,4 +19,4 @@ def make_engine(settings: Settings, clock: Clock) -> Engine:
         case "scripted":
             from services.llm.scripted import ScriptedEngine
 
-            return ScriptedEngine(settings.scripted, clock)
+            return ScriptedEngine(settings.scripted, clock, settings.llm.slots)
