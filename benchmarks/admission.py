@@ -34,7 +34,7 @@ from services.orchestrator.admission import percentile
 
 # One place; a reply keeps it for ttft + words / rate. Short sentences, so that turns come fast.
 SLOW_MODEL = (
-    "llm.slots=1",
+    "scripted.llm_slots=1",
     "scripted.llm_ttft_ms=400",
     "scripted.llm_tokens_per_s=10",
     "llm.max_tokens=4",

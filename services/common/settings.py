@@ -441,6 +441,8 @@ class ScriptedSettings(Section):
     asr_final_ms: Positive = 50
     llm_ttft_ms: Positive = 100
     llm_tokens_per_s: Positive = 100
+    # Replies at once; 0: no call waits for another.
+    llm_slots: Annotated[int, Field(ge=0)] = 0
     tts_ttfa_ms: Positive = 50
 
 

@@ -17,6 +17,6 @@ def make_engine(settings: Settings, clock: Clock) -> Engine:
 
             return VllmEngine(settings, clock)
         case "scripted":
-            from services.llm.scripted import ScriptedEngine
+            from services.llm.scripted import UNLIMITED_SLOTS, ScriptedEngine
 
-            return ScriptedEngine(settings.scripted, clock, settings.llm.slots)
+            return ScriptedEngine(settings.scripted, clock, settings.scripted.llm_slots or UNLIMITED_SLOTS)
