@@ -215,7 +215,8 @@ class TelephonySettings(ServiceSettings):
     nice: Annotated[int, Field(ge=-20, le=0)] = -10
     # An answer or dial that the rate limit would hold longer than this is refused.
     max_rate_wait_s: Annotated[float, Field(ge=0)] = 4.0
-    client_grace_s: float = 5.0
+    # A client that is gone for so long does not come back: its callers hear its farewell, and the calls end.
+    client_grace_s: float = 2.0
     ring_timeout_s: float = 10.0
     dial_timeout_s: float = 60.0
     # No RTP for this long ends the call; 0 turns it off.

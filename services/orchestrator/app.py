@@ -37,6 +37,8 @@ from services.orchestrator.web.server import RunningWeb, start_web, start_web_on
 log = get_logger(__name__)
 
 SIP_UNAVAILABLE = 503
+# G.711, G.722, Opus.
+TELEPHONE_HZ = (8_000, 16_000, 48_000)
 SERVICES = ("vad", "asr", "llm", "tts", "telephony")
 PARTS = ("vad", "asr", "llm", "tts", "telephony", "phrases", "vad stream", "database")
 
@@ -66,7 +68,9 @@ class Orchestrator:
             ticker=Ticker(clock),
         )
         self._name = worker_name(orchestrator.worker)
-        self._line = TelephonyLine(self._channels["telephony"], clock, self._on_incoming, self._presence)
+        self._line = TelephonyLine(
+            self._channels["telephony"], clock, self._on_incoming, self._presence, self._farewells
+        )
         self._calls: StoredCalls | None = None
         self._audit = AuditDoor()
         self._services.ticker.add(self._line, self._line.flush)
@@ -141,6 +145,10 @@ class Orchestrator:
 
     def _presence(self) -> Presence:
         return Presence(self._name, self.registry.capacity, self.registry.refusing)
+
+    def _farewells(self) -> dict[int, bytes]:
+        """What callers on the telephone hear should this process die."""
+        return self._services.phrases.pcm(self._settings.agent.apology_goodbye, TELEPHONE_HZ)
 
     async def _open_store(self) -> Store | None:
         """The database, unless we are stopped while it starts."""

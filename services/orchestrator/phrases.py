@@ -1,6 +1,7 @@
 """The sentences a call must be able to say when speech synthesis is dead: made at start, kept in memory."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.common.clock import Clock, sleep_s
@@ -60,6 +61,11 @@ class Phrasebook:
             log.error("phrase missing", rate_hz=rate_hz)
             return Utterance(turn, rate_hz, text, bytearray(2 * rate_hz), finished=True)
         return Utterance(turn, rate_hz, text, bytearray(phrase.pcm), list(phrase.words), finished=True)
+
+    def pcm(self, text: str, rates_hz: Sequence[int]) -> dict[int, bytes]:
+        """One sentence at each of those rates; nothing before `load` is done."""
+        found = {rate_hz: self._phrases.get((text, rate_hz)) for rate_hz in rates_hz}
+        return {rate_hz: phrase.pcm for rate_hz, phrase in found.items() if phrase is not None}
 
     async def _make(self, text: str, rate_hz: int) -> None:
         if (text, rate_hz) in self._phrases:

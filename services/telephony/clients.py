@@ -16,6 +16,7 @@ from services.telephony.outbox import ClientExistsError, Outbox
 
 MAX_NAME: Final = 64
 MAX_CLIENTS: Final = 64
+MAX_FAREWELL_BYTES: Final = 3_000_000
 # Why a client takes no new calls, as it says itself; anything else counts as "client".
 _SAID: Final[dict[str, Refusal]] = {"draining": "draining", "not_ready": "not_ready", "overload": "overload"}
 
@@ -32,6 +33,8 @@ class Client:
     pending: pb.MediaResponse = field(default_factory=pb.MediaResponse)
     detached_ns: int | None = None
     legs: set[int] = field(default_factory=set)
+    # PCM by rate: what its callers hear when it is gone.
+    farewells: dict[int, bytes] = field(default_factory=dict)
 
     @property
     def load(self) -> float:
@@ -85,6 +88,8 @@ class Clients:
     def update(self, client: Client, attach: pb.Attach) -> None:
         """What the client says of itself, at first and whenever it changes."""
         client.capacity, client.refusing = attach.capacity, attach.refusing
+        if attach.farewells and sum(len(farewell.pcm) for farewell in attach.farewells) <= MAX_FAREWELL_BYTES:
+            client.farewells = {farewell.sample_rate_hz: farewell.pcm for farewell in attach.farewells}
 
     def detach(self, client: Client, now_ns: int) -> None:
         """Its stream is over; without legs there is nothing to keep."""

@@ -38,6 +38,11 @@ class MediaLoop:
         """A leg has ended."""
         self._legs.pop(leg_id, None)
 
+    def move(self, leg_id: int, to: "MediaLoop") -> None:
+        """Another loop has the leg from now on, as it stands."""
+        if (found := self._legs.pop(leg_id, None)) is not None:
+            to._legs[leg_id] = found
+
     def poll(self, now_ns: int, response: pb.MediaResponse | None) -> None:
         """Move everybody's audio into `response`; without one nobody listens and it is thrown away."""
         for leg_id, (leg, media) in self._legs.items():

@@ -19,6 +19,7 @@ from services.telephony.actions import Actions
 from services.telephony.admission import ENGINE_REJECT_STATUS, Admission, TokenBucket
 from services.telephony.clients import Client, Clients
 from services.telephony.dial import MAX_HEADERS, dial_problem
+from services.telephony.farewell import Farewell
 from services.telephony.leg_media import FRAME_MS
 from services.telephony.leg_types import Output, State, Timeouts
 from services.telephony.legs import Leg
@@ -53,6 +54,9 @@ class Worker:
         self._leg_of: dict[int, int] = {}
         self._handles: dict[int, int] = {}
         self._next_leg = 1
+        # Legs whose client is gone for good: they belong to nobody, hear their farewell and end.
+        self._orphans = Client("", self._media_loop())
+        self._leaving: dict[int, Farewell] = {}
         # Dials under way by our own number: the client, and the number it chose.
         self._dials: dict[int, tuple[Client, int]] = {}
         self._next_dial = 1
@@ -267,6 +271,22 @@ class Worker:
             self._timers(now_ns)
         for client in self._clients:
             self._poll(client, now_ns)
+        for leg_id, farewell in self._leaving.items():
+            if pcm := farewell.take(now_ns):
+                self._orphans.media.play(leg_id, pcm)
+        self._orphans.media.poll(now_ns, None)
+
+    def _orphan(self, leg: Leg, client: Client, now_ns: int) -> None:
+        client.media.move(leg.leg_id, self._orphans.media)
+        self._clients.own(leg.leg_id, self._orphans)
+        pcm = client.farewells.get(leg.fmt.tx_rate_hz) if leg.fmt and leg.state is State.ESTABLISHED else None
+        if pcm and leg.fmt:
+            self._leaving[leg.leg_id] = Farewell(pcm, leg.fmt.tx_rate_hz, now_ns)
+        else:
+            self._end_orphan(leg)
+
+    def _end_orphan(self, leg: Leg) -> None:
+        self._apply(leg, leg.refused(pb.Ended.CAUSE_FAILED, 0, "the application is gone"))
 
     def _poll(self, client: Client, now_ns: int) -> None:
         outbox, response = client.outbox, client.pending
@@ -307,6 +327,7 @@ class Worker:
         self._leg_of.pop(handle, None)
         self._handles.pop(leg.leg_id, None)
         self._ringing.pop(leg.leg_id, None)
+        self._leaving.pop(leg.leg_id, None)
         if (client := self._clients.owner(leg.leg_id)) is not None:
             client.media.remove(leg.leg_id)
         self._clients.disown(leg.leg_id)
@@ -329,8 +350,11 @@ class Worker:
             if client.detached_ns is not None and now_ns - client.detached_ns >= grace_ns:
                 self._clients.forget(client)
                 for leg_id in sorted(client.legs):
-                    leg = self._legs[leg_id]
-                    self._apply(leg, leg.refused(pb.Ended.CAUSE_FAILED, 0, "the application is gone"))
+                    self._orphan(self._legs[leg_id], client, now_ns)
+        for leg_id, farewell in list(self._leaving.items()):
+            if farewell.over(now_ns):
+                del self._leaving[leg_id]
+                self._end_orphan(self._legs[leg_id])
         for leg in list(self._legs.values()):
             self._apply(leg, leg.on_time(now_ns))
 

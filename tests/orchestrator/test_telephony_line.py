@@ -128,7 +128,7 @@ async def rig() -> AsyncIterator[Rig]:
     rig = Rig()
     await rig.start_worker()
     channel = open_channel(f"127.0.0.1:{rig.port}", RpcSettings())
-    rig.line = TelephonyLine(channel, CLOCK, rig.legs.append, lambda: rig.presence)
+    rig.line = TelephonyLine(channel, CLOCK, rig.legs.append, lambda: rig.presence, lambda: {8000: b"bye"})
     task = asyncio.create_task(rig.line.run())
     await rig.until(lambda: rig.worker.clients == 1)
     yield rig
@@ -205,11 +205,13 @@ async def test_it_says_who_it_is_first_and_again_when_that_changes(rig: Rig) -> 
         return [request.attach.refusing for request in rig.worker.heard if request.HasField("attach")]
 
     await rig.until(lambda: rig.worker.heard)
-    assert rig.worker.heard[0].attach == pb.Attach(name="w1", capacity=9)
+    assert (rig.worker.heard[0].attach.name, rig.worker.heard[0].attach.capacity) == ("w1", 9)
     rig.line.flush()
     rig.presence = Presence("w1", 9, "draining")
     rig.line.flush()
     await rig.until(lambda: said() == ["", "draining"])
+    farewells = [request.attach.farewells for request in rig.worker.heard if request.HasField("attach")]
+    assert [[(f.sample_rate_hz, f.pcm) for f in given] for given in farewells] == [[(8000, b"bye")], []]
 
 
 async def test_legs_of_an_earlier_stream_are_hung_up(rig: Rig) -> None:

@@ -252,7 +252,7 @@ async def test_without_a_client_calls_are_refused_and_after_the_grace_time_legs_
     await lab.call()
     lab.worker.detach(lab.client)
     lab.engine.incoming(2)
-    await lab.clock.advance_ms(4900)
+    await lab.clock.advance_ms(1900)
     assert lab.engine.asked[-1] == ("reject", 2)
     await lab.clock.advance_ms(300)
     assert lab.engine.asked[-1] == ("hangup", 1)

@@ -7,7 +7,7 @@ worker ends their legs after its own grace time) and is opened again with backof
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import grpc.aio
@@ -53,11 +53,14 @@ class TelephonyLine:
         clock: Clock,
         on_incoming: Callable[[TelephonyLeg], None],
         presence: Callable[[], Presence] = Presence,
+        farewells: Callable[[], Mapping[int, bytes]] = dict,
     ) -> None:
         self._stub = rpc.TelephonyServiceStub(channel)
         self._clock = clock
         self._on_incoming = on_incoming
         self._presence = presence
+        self._farewells = farewells
+        self._farewell_said = False
         self._said: Presence | None = None
         self._legs: dict[int, TelephonyLeg] = {}
         self._unknown: set[int] = set()
@@ -140,6 +143,7 @@ class TelephonyLine:
     def _attached(self) -> None:
         self.up = True
         self._said = None
+        self._farewell_said = False
         # The first message attaches us on the worker's side.
         self._wake.set()
         log.info("telephony stream up")
@@ -166,7 +170,12 @@ class TelephonyLine:
         if presence == self._said:
             return None
         self._said = presence
-        return pb.Attach(name=presence.name, capacity=presence.capacity, refusing=presence.refusing)
+        attach = pb.Attach(name=presence.name, capacity=presence.capacity, refusing=presence.refusing)
+        # Once, when it is there; what callers hear should we die.
+        if not self._farewell_said and (farewells := self._farewells()):
+            self._farewell_said = True
+            attach.farewells.extend(pb.Farewell(sample_rate_hz=hz, pcm=pcm) for hz, pcm in farewells.items())
+        return attach
 
     def _take(self, response: pb.MediaResponse) -> None:
         now_ns = self._clock.now_ns()

@@ -559,6 +559,7 @@ class Attach(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     CAPACITY_FIELD_NUMBER: _builtins.int
     REFUSING_FIELD_NUMBER: _builtins.int
+    FAREWELLS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Of its own among the clients of this worker; at most 64 bytes."""
     capacity: _builtins.int
@@ -567,20 +568,51 @@ class Attach(_message.Message):
     """Why it takes no new calls ("draining", "not_ready", "overload"); empty: it
     takes them. Calls in progress are not touched.
     """
+    @_builtins.property
+    def farewells(self) -> _containers.RepeatedCompositeFieldContainer[Global___Farewell]:
+        """What its callers hear when it is gone for good; those given before stay
+        when there are none here. At most 3 MB in all.
+        """
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         capacity: _builtins.int = ...,
         refusing: _builtins.str = ...,
+        farewells: _abc.Iterable[Global___Farewell] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "name", b"name", "refusing", b"refusing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity", b"capacity", "farewells", b"farewells", "name", b"name", "refusing", b"refusing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Attach: _TypeAlias = Attach  # noqa: Y015
+
+@_typing.final
+class Farewell(_message.Message):
+    """One sentence at one rate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAMPLE_RATE_HZ_FIELD_NUMBER: _builtins.int
+    PCM_FIELD_NUMBER: _builtins.int
+    sample_rate_hz: _builtins.int
+    pcm: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        sample_rate_hz: _builtins.int = ...,
+        pcm: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pcm", b"pcm", "sample_rate_hz", b"sample_rate_hz"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Farewell: _TypeAlias = Farewell  # noqa: Y015
 
 @_typing.final
 class PlayFrame(_message.Message):

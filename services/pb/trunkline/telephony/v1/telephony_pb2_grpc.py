@@ -63,8 +63,8 @@ class TelephonyServiceServicer:
         calls it carries and whether it takes new ones); an empty message answers. An incoming call is offered
         to the least loaded client that takes calls; its leg stays with that
         client. A second client of the same name is refused (ALREADY_EXISTS). When
-        a client goes away, calls that still ring are offered to another one, and
-        its other legs are ended after a grace time.
+        a client goes away, calls that still ring are offered to another one; its
+        other legs hear its farewell after a grace time and are ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,8 +45,8 @@ class TelephonyServiceStub:
     calls it carries and whether it takes new ones); an empty message answers. An incoming call is offered
     to the least loaded client that takes calls; its leg stays with that
     client. A second client of the same name is refused (ALREADY_EXISTS). When
-    a client goes away, calls that still ring are offered to another one, and
-    its other legs are ended after a grace time.
+    a client goes away, calls that still ring are offered to another one; its
+    other legs hear its farewell after a grace time and are ended.
     """
     Describe: _grpc.UnaryUnaryMultiCallable[_common_pb2.DescribeRequest, _common_pb2.DescribeResponse]
 
@@ -66,8 +66,8 @@ class TelephonyServiceAsyncStub(TelephonyServiceStub):
     calls it carries and whether it takes new ones); an empty message answers. An incoming call is offered
     to the least loaded client that takes calls; its leg stays with that
     client. A second client of the same name is refused (ALREADY_EXISTS). When
-    a client goes away, calls that still ring are offered to another one, and
-    its other legs are ended after a grace time.
+    a client goes away, calls that still ring are offered to another one; its
+    other legs hear its farewell after a grace time and are ended.
     """
     Describe: _aio.UnaryUnaryMultiCallable[_common_pb2.DescribeRequest, _common_pb2.DescribeResponse]  # type: ignore[assignment]
 
@@ -90,8 +90,8 @@ class TelephonyServiceServicer(metaclass=_abc_1.ABCMeta):
         calls it carries and whether it takes new ones); an empty message answers. An incoming call is offered
         to the least loaded client that takes calls; its leg stays with that
         client. A second client of the same name is refused (ALREADY_EXISTS). When
-        a client goes away, calls that still ring are offered to another one, and
-        its other legs are ended after a grace time.
+        a client goes away, calls that still ring are offered to another one; its
+        other legs hear its farewell after a grace time and are ended.
         """
 
     @_abc_1.abstractmethod
