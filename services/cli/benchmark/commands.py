@@ -102,7 +102,8 @@ def bench(
     from services.cli.benchmark.run import bench as run_bench
     from services.cli.benchmark.scripts import PlainTalk, parse_scripts
 
-    launch = load_launch(config, profile, sets, models, as_json)
+    # What it measures includes what happens past capacity: a stack of its own refuses nobody unless told to.
+    launch = load_launch(config, profile, ["orchestrator.admission.enabled=false", *(sets or [])], models, as_json)
     try:
         request = BenchRequest(
             transports=parse_transports(transport),
