@@ -74,12 +74,14 @@ class Front:
         """GET /api/stages?since_ns=."""
         return await self._merged(request, "samples")
 
-    async def about(self, request: web.Request) -> web.Response:
-        """GET /api/about and /api/about/public: the same of every worker."""
+    async def any_worker(self, request: web.Request) -> web.Response:
+        """What every worker answers alike (/api/about, whatever lies in the database): the first that is there."""
+        body = await read_body(request)
         for worker in self._workers.numbers:
-            answer = await self._workers.ask(worker, request)
-            if answer.status:
-                return answer.response()
+            answer = await self._workers.ask(worker, request, body)
+            # An answer that was lost may have been carried out: only a look-up is asked again.
+            if answer.status or request.method != "GET":
+                return answer.response() if answer.status else _lost()
         raise HttpError(503, "not_ready", "No worker answers.", retry_after_s=2)
 
     async def healthz(self, _request: web.Request) -> web.Response:
@@ -111,6 +113,10 @@ class Front:
         return worker
 
 
+def _lost() -> web.Response:
+    return json_error(503, "worker_lost", "The worker did not answer.", "Look whether it was done.", retry_after_s=2)
+
+
 def _first(answers: Sequence[Answer], best: tuple[int, ...]) -> Answer:
     """The answer whose status comes first in `best`, else any. Raises HttpError 503 when there is none."""
     found = [answer for answer in answers if answer.status]
@@ -131,8 +137,7 @@ def create_front(workers: Workers, settings: Settings, clock: Clock) -> web.Appl
     app.router.add_delete("/api/calls/{call_id}", front.one_call)
     app.router.add_get("/api/calls/{call_id}/events", front.events)
     app.router.add_get("/api/stages", front.stages)
-    app.router.add_get("/api/about", front.about)
-    app.router.add_get("/api/about/public", front.about)
+    app.router.add_route("*", "/api/{rest:.*}", front.any_worker)
     app.router.add_get("/healthz", front.healthz)
     app.router.add_get("/readyz", front.readyz)
     add_pages(app, load_assets())
