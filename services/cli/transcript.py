@@ -37,6 +37,13 @@ class Transcript:
                 return [Said("agent", _heard(event))]
             case "BargeIn":
                 return [Said("note", "the caller interrupts, the agent stops")]
+            case "KeysCollected":
+                return [
+                    Said(
+                        "note",
+                        "the caller keyed a secret" if event.get("masked") else f"keys: {event.get('keys') or '…'}",
+                    )
+                ]
             case "ServiceFailed":
                 again = "; the call tries again" if event.get("will_retry") else ""
                 return [Said("note", f"{event.get('service')} does not answer ({event.get('code')}){again}")]

@@ -35,5 +35,10 @@ def test_a_failing_service_is_named() -> None:
     assert line.text == "llm does not answer (UNAVAILABLE); the call tries again"
 
 
+def test_keys_are_shown_and_secret_ones_are_not() -> None:
+    lines = feed({"type": "KeysCollected", "masked": False, "keys": "471"}, {"type": "KeysCollected", "masked": True})
+    assert [line.text for line in lines] == ["keys: 471", "the caller keyed a secret"]
+
+
 def test_unknown_events_say_nothing() -> None:
     assert feed({"type": "StageMeasured"}, {}) == []
