@@ -39,6 +39,11 @@ PAUSES = {
 }
 LEAST_PAUSE_MS, LONGEST_PAUSE_MS = 300, 2000
 
+# What a question that expects yes or no is answered with.
+_YES_NO = frozenset(
+    ("yes", "yeah", "no", "nope", "that's", "correct", "sure", "of", "exactly", "absolutely", "not", "i")
+)
+
 # How many items of each kind a half has; those of recorded speech follow from the recordings.
 COUNTS = {
     "clause": 95,
@@ -163,7 +168,7 @@ def _turn(kind: str, index: int, half: Half, chance: random.Random) -> Item:
     expects, length = "open", 0
     if texts:
         text = texts[index % len(texts)]
-        if kind == "short_answer" and chance.random() < 0.6:
+        if kind == "short_answer" and chance.random() < 0.6 and text.split()[0].lower().strip(".,") in _YES_NO:
             expects = "yes_no"
     else:
         text, expects, length = _number(kind, half, chance)
