@@ -43,6 +43,11 @@ class ClipSource:
         """Samples that have not left yet."""
         return self._queued
 
+    @property
+    def empty(self) -> bool:
+        """Nothing waits to leave."""
+        return not self._clips
+
     def put(self, pcm: Pcm) -> int:
         """Queue a clip; returns where its first sample will stand in `sent`. Raises past ten minutes."""
         if self._queued + len(pcm) > _MAX_QUEUED:
@@ -91,8 +96,8 @@ class WebRtcCaller:
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self._peer.on("connectionstatechange", self._on_state)
         # The data channel comes after the audio section: aiortc closes the shared transport otherwise.
-        track = PacedTrack(self._source, OpusEncoder(RATE_HZ), clock, self._on_sent)
-        self._audio = self._peer.addTransceiver(track, direction="sendrecv")
+        self._track = PacedTrack(self._source, OpusEncoder(RATE_HZ), clock, self._on_sent)
+        self._audio = self._peer.addTransceiver(self._track, direction="sendrecv")
         self._keypad = self._peer.createDataChannel("keypad")
 
     @property
@@ -137,7 +142,9 @@ class WebRtcCaller:
 
     def play(self, pcm: Pcm) -> int:
         """Queue 16 kHz audio. Returns the index its first sample will have in `sent`."""
-        return self._source.put(pcm)
+        start = self._source.put(pcm)
+        self._track.wake()
+        return start
 
     def press(self, digit: str) -> None:
         """Press a key of the page's keypad. Raises InvalidInputError before the channel is open."""

@@ -127,6 +127,7 @@ class Reply:
 
     async def _read(self) -> None:
         try:
+            await self.tts.begin()
             async with aclosing(self.tts.responses()) as responses:
                 async for response in responses:
                     match response.WhichOneof("payload"):

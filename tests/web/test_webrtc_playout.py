@@ -121,3 +121,23 @@ async def test_after_a_stall_packets_are_skipped_in_rtp_time_and_not_sent_in_a_b
     assert len(wire.sent) - before <= 3
     assert wire.packets[-1] >= 960 * 25
     await wire.stop()
+
+
+async def test_a_long_silence_is_not_sent_and_audio_after_it_leaves_at_once_in_its_own_time() -> None:
+    wire = Wire()
+    await wire.clock.advance_ms(1_415)
+    assert [at for at, _ in wire.sent] == [*range(0, 200, 20), 580, 980, 1380]
+    await wire.clock.advance_ms(100)
+    wire.queue.put(FRAME)
+    wire.track.wake()
+    await wire.clock.advance_ms(45)
+    assert wire.sent[-3:] == [(1515, True), (1535, False), (1555, False)]
+    # RTP time is the clock's, in samples at 48 kHz.
+    assert [pts // 48 for pts in wire.packets] == [round(at) for at, _ in wire.sent]
+    await wire.stop()
+
+
+async def test_a_track_that_is_stopped_in_a_pause_ends_at_once() -> None:
+    wire = Wire()
+    await wire.clock.advance_ms(500)
+    await wire.stop()

@@ -1,14 +1,12 @@
 """Packets of a browser: in order, at once, with losses filled and disorder waited for, whatever the sequence does."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.errors import TrunklineError
-from services.orchestrator.media.webrtc_audio import Decimator, OpusDecoder, OpusEncoder, packet_samples
+from services.orchestrator.media.webrtc_audio import OpusDecoder, OpusEncoder, packet_samples
 from services.orchestrator.media.webrtc_receive import Audio, Gap, Reorder, install_tap
 
 # An Opus packet of 20 ms (CELT, one frame), as its TOC byte says; the second byte tells packets apart.
@@ -125,8 +123,10 @@ def test_twenty_milliseconds_in_are_twenty_milliseconds_out() -> None:
 def test_repeated_silence_is_one_packet_that_decodes_to_silence() -> None:
     encoder, decoder = OpusEncoder(), OpusDecoder()
     packets = [encoder.encode(None) for _ in range(30)]
-    assert len(set(packets[10:])) == 1
-    assert not any(any(decoder.decode(packet)) for packet in packets[5:])
+    assert {len(packet) for packet in packets[10:]} == {1}
+    pcm = [np.frombuffer(decoder.decode(packet), dtype="<i2") for packet in packets]
+    assert max(int(np.abs(samples).max()) for samples in pcm[5:]) <= 3
+    assert {len(samples) for samples in pcm} == {320}
 
 
 def test_a_gap_and_audio_say_when_they_were_known() -> None:
@@ -138,18 +138,9 @@ def test_an_aiortc_that_keeps_its_buffer_elsewhere_is_refused_loudly() -> None:
         install_tap(object(), lambda _packet: None)
 
 
-@given(st.lists(st.sampled_from([120, 240, 480, 960, 1920, 2880]), min_size=1, max_size=12), st.integers(0, 2**31))
-def test_the_decimator_gives_the_same_samples_however_the_audio_is_cut(sizes: list[int], seed: int) -> None:
-    pcm = np.random.default_rng(seed).integers(-32768, 32768, sum(sizes)).astype(np.int16)
-    whole, cut = Decimator(), Decimator()
-    edges = np.cumsum([0, *sizes])
-    parts = b"".join(cut(pcm[a:b]) for a, b in itertools.pairwise(edges))
-    assert parts == whole(pcm)
-    assert len(parts) == 2 * sum(sizes) // 3
-
-
-@pytest.mark.parametrize(("hz", "low", "high"), [(300, 0.98, 1.02), (3_000, 0.98, 1.02), (12_000, 0.0, 0.01)])
-def test_the_decimator_keeps_speech_and_lets_nothing_fold_back(hz: int, low: float, high: float) -> None:
-    tone = 16_000 * np.sin(2 * np.pi * hz * np.arange(48_000) / 48_000)
-    out = np.frombuffer(Decimator()(tone.astype(np.int16)), dtype="<i2")[1000:]
-    assert low <= np.abs(out).max() / 16_000 <= high
+@pytest.mark.parametrize(("hz", "low", "high"), [(300, 0.9, 1.1), (3_000, 0.9, 1.1), (10_000, 0.0, 0.02)])
+def test_the_decoder_keeps_speech_and_lets_nothing_fold_back(hz: int, low: float, high: float) -> None:
+    tone = (16_000 * np.sin(2 * np.pi * hz * np.arange(24_000) / 24_000)).astype("<i2")
+    encoder, decoder = OpusEncoder(bit_rate=128_000), OpusDecoder()
+    out = b"".join(decoder.decode(encoder.encode(tone[at : at + 480].tobytes())) for at in range(0, 24_000, 480))
+    assert low <= np.abs(np.frombuffer(out, dtype="<i2")[2000:]).max() / 16_000 <= high

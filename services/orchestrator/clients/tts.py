@@ -71,6 +71,13 @@ class TtsStream:
         # Set when the service has enough text to speak: from then on audio is due.
         self._audio_due = asyncio.Event()
         self._broken = False
+        # One message at a time: gRPC takes no second one while the first is on its way.
+        self._writing = asyncio.Lock()
+
+    async def begin(self) -> None:
+        """Tell the service what is coming, so that the first text finds it prepared. Needed by nobody."""
+        async with self._writing:
+            await self._introduce()
 
     async def write(self, text: str) -> None:
         """Send a piece of text, in its order. Does nothing on a broken stream: the reader raises."""
@@ -89,12 +96,19 @@ class TtsStream:
         self._audio_due.set()
 
     async def _write(self, message: pb.SynthesizeRequest) -> None:
+        async with self._writing:
+            await self._introduce()
+            await self._send(message)
+
+    async def _introduce(self) -> None:
+        if self._config is not None:
+            config, self._config = self._config, None
+            await self._send(pb.SynthesizeRequest(config=config))
+
+    async def _send(self, message: pb.SynthesizeRequest) -> None:
         if self._broken:
             return
         try:
-            if self._config is not None:
-                config, self._config = self._config, None
-                await self._call.write(pb.SynthesizeRequest(config=config))
             await self._call.write(message)
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             self._broken = True

@@ -8,6 +8,7 @@ from aiortc import RTCBundlePolicy, RTCConfiguration, RTCIceServer
 from services.common.clock import Clock
 from services.common.errors import OverloadedError, SettingsError, UnavailableError
 from services.common.settings import WebRtcSettings
+from services.orchestrator.media.leg import FRAME_MS
 from services.orchestrator.media.webrtc_leg import LegLimits, WebRtcLeg
 from services.orchestrator.media.webrtc_offer import check_offer
 
@@ -32,6 +33,7 @@ class WebRtcEndpoint:
         self._limits = LegLimits(settings.connect_deadline_s, settings.media_grace_s, committed_ms)
         self._configuration = ice_configuration(settings)
         self._legs: set[WebRtcLeg] = set()
+        self._ticking: asyncio.Task[None] | None = None
 
     @property
     def live(self) -> int:
@@ -51,8 +53,20 @@ class WebRtcEndpoint:
         offer = check_offer(sdp, kind)
         leg = WebRtcLeg(self._configuration, self._clock, self._limits, self._legs.discard)
         self._legs.add(leg)
+        if self._ticking is None or self._ticking.done():
+            self._ticking = asyncio.create_task(self._tick(), name="webrtc ticker")
         answer = await leg.negotiate(offer)
         return Answered(leg, answer.sdp, answer.type)
+
+    async def _tick(self) -> None:
+        """One timer for the silence of all legs, while there are any."""
+        due_ns = self._clock.now_ns()
+        while self._legs:
+            due_ns = max(due_ns + FRAME_MS * 1_000_000, self._clock.now_ns())
+            await self._clock.sleep_until_ns(due_ns)
+            now_ns = self._clock.now_ns()
+            for leg in list(self._legs):
+                leg.on_tick(now_ns)
 
     async def close(self) -> None:
         """End all legs and wait until their connections are closed (bounded by each leg's own deadline)."""
@@ -60,6 +74,8 @@ class WebRtcEndpoint:
         for leg in legs:
             leg.hangup()
         await asyncio.gather(*(leg.closed for leg in legs if leg.closed is not None))
+        if self._ticking is not None:
+            self._ticking.cancel()
 
 
 def ice_configuration(settings: WebRtcSettings) -> RTCConfiguration:

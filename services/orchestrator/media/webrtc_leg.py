@@ -22,11 +22,19 @@ from services.common.errors import DeadlineError, InvalidInputError
 from services.common.log import get_logger
 from services.common.personal import Personal
 from services.orchestrator.media.leg import Leg, LegFormat, LegInfo, LegSink
-from services.orchestrator.media.webrtc_audio import RX_RATE_HZ, TX_RATE_HZ, OpusDecoder, OpusEncoder
+from services.orchestrator.media.webrtc_audio import (
+    RTP_SAMPLES_PER_FRAME,
+    RX_RATE_HZ,
+    TX_RATE_HZ,
+    OpusDecoder,
+    OpusEncoder,
+    packet_samples,
+)
 from services.orchestrator.media.webrtc_keypad import KEY_MS, parse_key
 from services.orchestrator.media.webrtc_offer import PARSER_ERRORS
 from services.orchestrator.media.webrtc_playout import PlayoutQueue
 from services.orchestrator.media.webrtc_receive import Audio, Reorder, RtpPacket, install_tap
+from services.orchestrator.media.webrtc_silence import SilenceFill, ask_for_dtx
 from services.orchestrator.media.webrtc_track import PacedTrack
 
 log = get_logger(__name__)
@@ -34,6 +42,8 @@ log = get_logger(__name__)
 FORMAT = LegFormat(codec="opus/48000", rx_rate_hz=RX_RATE_HZ, tx_rate_hz=TX_RATE_HZ)
 NEGOTIATE_DEADLINE_S = 8.0
 CLOSE_DEADLINE_S = 5.0
+# How often in the grace time it is looked whether anything came.
+_LOOKS_PER_GRACE = 4
 # What the sink has missed before `bind`: two seconds of events.
 _MAX_BACKLOG = 100
 
@@ -92,10 +102,12 @@ class WebRtcLeg:
         self._queue = PlayoutQueue(TX_RATE_HZ, limits.committed_ms)
         self._track = PacedTrack(self._queue, OpusEncoder(), clock, self._on_packet_sent)
         self._reorder = Reorder()
+        self._silence = SilenceFill()
         self._decoder = OpusDecoder()
         self._peer = RTCPeerConnection(configuration)
         self._peer.on("connectionstatechange", self._on_connection_state)
         self._peer.on("datachannel", self._on_data_channel)
+        self._receiver: RTCRtpReceiver | None = None
         self._watchdog: asyncio.Task[None] | None = None
         self.closed: asyncio.Task[None] | None = None
 
@@ -122,7 +134,8 @@ class WebRtcLeg:
                 codecs = capabilities.codecs if capabilities is not None else []
                 transceiver.setCodecPreferences([c for c in codecs if c.mimeType.lower() == "audio/opus"])
                 await self._peer.setRemoteDescription(RTCSessionDescription(sdp=offer, type="offer"))
-                install_tap(transceiver.receiver, self._on_packet)
+                self._receiver = transceiver.receiver
+                install_tap(self._receiver, self._on_packet)
                 await self._peer.setLocalDescription(await self._peer.createAnswer())
         except TimeoutError:
             self._end("failed", "gathering timed out")
@@ -139,7 +152,8 @@ class WebRtcLeg:
             self._end("failed", "offer refused")
             raise
         self._watchdog = asyncio.create_task(self._watch(), name=f"webrtc watchdog {self._info.leg_id}")
-        return self._peer.localDescription
+        answer = self._peer.localDescription
+        return RTCSessionDescription(sdp=ask_for_dtx(answer.sdp), type=answer.type)
 
     # ---- Leg ----
 
@@ -163,6 +177,7 @@ class WebRtcLeg:
                 log.warning("frame refused", leg=self._info.leg_id, bytes=len(frame), expected=self._queue.frame_bytes)
             return
         self._state.moving = True
+        self._track.wake()
 
     def clear(self) -> None:
         """Throw away what is queued: the next packet, within 20 ms, is silence."""
@@ -200,9 +215,27 @@ class WebRtcLeg:
             received_ns=now,
         )
         for item in items:
-            pcm = self._decoder.decode(item.payload) if isinstance(item, Audio) else self._decoder.silence(item.samples)
-            received_ns = item.received_ns
-            self._deliver(lambda sink, pcm=pcm, at=received_ns: sink.on_audio(pcm, at))  # type: ignore[misc]
+            if isinstance(item, Audio):
+                samples = packet_samples(item.payload) or RTP_SAMPLES_PER_FRAME
+                self._hear_silence(self._silence.audio(len(item.payload), samples, item.received_ns), item.received_ns)
+                self._hear(self._decoder.decode(item.payload), item.received_ns)
+            else:
+                self._hear_silence(self._silence.gap(item.samples), item.received_ns)
+
+    def on_tick(self, now_ns: int) -> None:
+        """Every 20 ms: what a caller who sends nothing does not say."""
+        if self._state.established and not self._state.ended:
+            self._hear_silence(self._silence.due(now_ns), now_ns)
+
+    def _hear_silence(self, rtp_samples: int, at_ns: int) -> None:
+        if rtp_samples:
+            self._hear(self._decoder.silence(rtp_samples), at_ns)
+
+    def _hear(self, pcm: bytes, at_ns: int) -> None:
+        if self._state.sink is not None:
+            self._state.sink.on_audio(pcm, at_ns)
+        else:
+            self._state.backlog.append(lambda sink: sink.on_audio(pcm, at_ns))
 
     def _on_packet_sent(self, at_ns: int, audio: bool) -> None:
         self.counters.packets_out += 1
@@ -212,13 +245,17 @@ class WebRtcLeg:
 
     def _report_playout(self, at_ns: int) -> None:
         playout = self._queue.state()
-        self._deliver(lambda sink: sink.on_playout(playout, at_ns))
+        if self._state.sink is not None:
+            self._state.sink.on_playout(playout, at_ns)
+        else:
+            self._state.backlog.append(lambda sink: sink.on_playout(playout, at_ns))
 
     def _on_connection_state(self) -> None:
         state = self._peer.connectionState
         if state == "connected" and not self._state.established and not self._state.ended:
             self._state.established = True
             self._state.last_packet_ns = self._clock.now_ns()
+            self._silence.begin(self._clock.now_ns())
             self._deliver(lambda sink: sink.on_established(FORMAT))
         elif state == "failed":
             self._end("failed", "the connection broke" if self._state.established else "no connection was made")
@@ -252,9 +289,20 @@ class WebRtcLeg:
         if not self._state.established:
             self._end("failed", f"the browser did not connect within {self._limits.connect_deadline_s:.0f} s")
             return
-        while (due := self._state.last_packet_ns + grace_ns) > self._clock.now_ns():
-            await self._clock.sleep_until_ns(due)
-        self._end("media_timeout", f"no audio for {self._limits.media_grace_s:.0f} s")
+        seen = 0
+        while (due := self._state.last_packet_ns + grace_ns) > (now_ns := self._clock.now_ns()):
+            await self._clock.sleep_until_ns(min(due, now_ns + grace_ns // _LOOKS_PER_GRACE))
+            arrived = await self._arrived()
+            if arrived > seen:
+                seen, self._state.last_packet_ns = arrived, self._clock.now_ns()
+        self._end("media_timeout", f"no packet for {self._limits.media_grace_s:.0f} s")
+
+    async def _arrived(self) -> int:
+        """Packets of any kind so far: a browser without a microphone still sends RTCP."""
+        if self._receiver is None:
+            return 0
+        stats = await self._receiver.getStats()
+        return sum(item.packetsReceived for item in stats.values() if item.type == "transport")
 
     def _end(self, cause: str, detail: str) -> None:
         if self._state.ended:

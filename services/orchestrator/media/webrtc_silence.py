@@ -1,0 +1,69 @@
+"""The time of a caller who sends nothing. Sans-I/O.
+
+A browser with discontinuous transmission (DTX, RFC 7587 §3.1.3) sends a packet every 400 ms while nobody speaks, and
+one whose microphone was taken away sends none at all. Endpointing waits for silence that must come from somewhere:
+here it is made, by the clock, a little behind, so that a packet on its way is not overtaken.
+"""
+
+import re
+from typing import Final
+
+# An Opus packet of one or two bytes is DTX: the sender says that it pauses.
+DTX_BYTES: Final = 2
+# A frame and its jitter. A sender that did not announce a pause has lost packets, or is late: patience.
+_BEHIND_NS: Final = 40_000_000
+_PATIENCE_NS: Final = 200_000_000
+_FRAME_NS: Final = 20_000_000
+
+
+class SilenceFill:
+    """How much silence one leg is owed. Samples are at 48 kHz."""
+
+    def __init__(self) -> None:
+        self._until_ns: int | None = None
+        self._paused = False
+        self._filled = False
+
+    def begin(self, now_ns: int) -> None:
+        """Media flows from here."""
+        self._until_ns = now_ns
+
+    def due(self, now_ns: int) -> int:
+        """The ticker: silence to deliver now, in whole frames; 0 for none."""
+        if self._until_ns is None:
+            return 0
+        waited_ns = now_ns - self._until_ns
+        behind_ns = _BEHIND_NS if self._paused or self._filled else _PATIENCE_NS
+        frames = (waited_ns - behind_ns) // _FRAME_NS
+        if frames <= 0:
+            return 0
+        self._filled = True
+        self._until_ns += frames * _FRAME_NS
+        return frames * 960
+
+    def gap(self, samples: int) -> int:
+        """RTP time left out before the next packet: the silence to deliver for it; in a pause the clock tells it."""
+        return 0 if self._paused or self._filled else samples
+
+    def audio(self, payload_bytes: int, samples: int, received_ns: int) -> int:
+        """A packet of `samples` came: the silence to deliver before it, so that no time is missing."""
+        missing = 0
+        if self._until_ns is not None and (self._paused or self._filled):
+            began_ns = received_ns - samples * 1_000_000 // 48
+            # Whole milliseconds: a multiple of every decimation.
+            missing = max(0, began_ns - self._until_ns) // 1_000_000 * 48
+        self._paused, self._filled = payload_bytes <= DTX_BYTES, False
+        self._until_ns = received_ns
+        return missing
+
+
+def ask_for_dtx(sdp: str) -> str:
+    """The answer with `usedtx=1` for Opus (RFC 7587 §6.1): the browser may leave silence out."""
+    found = re.search(r"^a=rtpmap:(\d+) opus/48000/2\r?$", sdp, re.IGNORECASE | re.MULTILINE)
+    if found is None:
+        return sdp
+    fmtp = re.compile(rf"^(a=fmtp:{found[1]} [^\r\n]*)", re.MULTILINE)
+    if fmtp.search(sdp):
+        return fmtp.sub(r"\1;usedtx=1", sdp, count=1)
+    line = found[0].rstrip("\r")
+    return sdp.replace(line, f"{line}\r\na=fmtp:{found[1]} usedtx=1", 1)
