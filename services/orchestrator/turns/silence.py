@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from services.common.settings import TurnSettings
-from services.orchestrator.turns.decisions import Filler, GiveUp, Reprompt
+from services.orchestrator.turns.decisions import Decision, Filler, GiveUp, Reprompt
 from services.orchestrator.turns.signals import AgentPhase
 
 MS = 1_000_000
@@ -84,3 +84,65 @@ class Patience:
         self.since_ns = at_ns
         self.said += 1
         return Filler(self.said)
+
+
+class Quiet:
+    """All that becomes due while no utterance is open. The agent's phase decides what counts."""
+
+    def __init__(self, settings: TurnSettings) -> None:
+        self._settings = settings
+        self._silence = Silence()
+        self._unclear = Misunderstandings()
+        self._patience = Patience()
+        self._agent: AgentPhase = "idle"
+
+    def agent_changed(self, phase: AgentPhase, at_ns: int) -> None:
+        """The agent speaks, prepares to, or has nothing to say."""
+        self._agent = phase
+        self._patience.agent_changed(phase)
+        self._silence.since_ns = at_ns if phase == "idle" else None
+
+    def speech_began(self) -> None:
+        """It is quiet no more."""
+        self._silence.since_ns = None
+
+    def speech_ended(self, at_ns: int, *, answered: bool) -> None:
+        """It is again. `answered`: there was something to answer, so whoever asks next asks for the first time."""
+        if answered:
+            self._silence = Silence()
+        self._silence.since_ns = at_ns if self._agent == "idle" else None
+
+    def present(self, at_ns: int) -> None:
+        """The caller gave a sign without words."""
+        self.speech_ended(at_ns, answered=True)
+
+    def understood(self, decided_ns: int) -> None:
+        """An answer was spoken or keyed, and the caller waits for ours."""
+        self._unclear = Misunderstandings()
+        self._patience.begin(decided_ns)
+
+    def not_understood(self) -> Reprompt | GiveUp | None:
+        """Something was said that cannot be acted upon. None: ask the caller to say it again."""
+        instead = self._unclear.next(self._settings) if self._agent == "idle" else None
+        self._silence.gave_up = self._silence.gave_up or isinstance(instead, GiveUp)
+        return instead
+
+    def deadlines_ns(self) -> list[int | None]:
+        """When something is due."""
+        return [self._silence_ns(), self._patience_ns()]
+
+    def due(self, at_ns: int) -> list[Decision]:
+        """What is due by now."""
+        out: list[Decision] = []
+        patience_ns, silence_ns = self._patience_ns(), self._silence_ns()
+        if patience_ns is not None and at_ns >= patience_ns:
+            out.append(self._patience.say(at_ns))
+        if silence_ns is not None and at_ns >= silence_ns:
+            out.append(self._silence.ask(self._settings, at_ns))
+        return out
+
+    def _silence_ns(self) -> int | None:
+        return self._silence.deadline_ns(self._settings) if self._agent == "idle" else None
+
+    def _patience_ns(self) -> int | None:
+        return self._patience.deadline_ns(self._settings) if self._agent == "pending" else None

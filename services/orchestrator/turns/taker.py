@@ -20,7 +20,7 @@ from services.orchestrator.turns.floor import Floor
 from services.orchestrator.turns.hearing import Hearing
 from services.orchestrator.turns.keypad import KeyCollector, rule_for
 from services.orchestrator.turns.profile import CallerPauses
-from services.orchestrator.turns.silence import Misunderstandings, Patience, Silence
+from services.orchestrator.turns.silence import Quiet
 from services.orchestrator.turns.speculation import speculation_due_ns
 from services.orchestrator.turns.speech import SpeechDetector
 from services.orchestrator.turns.utterance import Utterance
@@ -52,9 +52,7 @@ class TurnTaker:
     _count: int = field(init=False, default=0)
     _held: bool = field(init=False, default=False)
     _keys: KeyCollector = field(init=False, default_factory=KeyCollector)
-    _silence: Silence = field(init=False, default_factory=Silence)
-    _unclear: Misunderstandings = field(init=False, default_factory=Misunderstandings)
-    _patience: Patience = field(init=False, default_factory=Patience)
+    _quiet: Quiet = field(init=False)
     _last_frame_ns: int = field(init=False, default=0)
     # The end of speech of the turn that ended last.
     _ended_ns: int = field(init=False, default=0)
@@ -62,6 +60,7 @@ class TurnTaker:
 
     def __post_init__(self) -> None:
         self._speech = SpeechDetector(self.settings)
+        self._quiet = Quiet(self.settings)
         self._hearing = Hearing(self.settings, self.locale, self.languages)
         self._floor = Floor(self.settings, self._speech, self._hearing)
 
@@ -114,7 +113,7 @@ class TurnTaker:
         utterance = self._utterance
         due: list[int | None] = [self._keys.deadline_ns()]
         if utterance is None:
-            due += [self._silence_deadline_ns(), self._patience_deadline_ns()]
+            due += self._quiet.deadlines_ns() if not self._keys.collecting else []
         elif utterance.dipped:
             due += [
                 self._turn_deadline_ns(utterance),
@@ -153,7 +152,7 @@ class TurnTaker:
         contested = not self._floor.agent_idle
         onset_ns = self._speech.onset_ns
         self._utterance = Utterance(self._count, onset_ns, contested, keyed=self._keys.collecting)
-        self._silence.since_ns = None
+        self._quiet.speech_began()
         gap_ms = (onset_ns - self._ended_ns) / MS
         if self._ended_ns and gap_ms <= CUT_OFF_MS and self._floor.agent == "pending":
             self.caller.paused(gap_ms)
@@ -220,8 +219,7 @@ class TurnTaker:
 
     def _on_agent(self, signal: on.AgentChanged) -> None:
         self._out += self._floor.agent_changed(signal, self._utterance)
-        self._patience.agent_changed(signal.phase)
-        self._silence.since_ns = signal.at_ns if self._floor.agent_idle else None
+        self._quiet.agent_changed(signal.phase, signal.at_ns)
 
     def _on_asked(self, signal: on.Asked) -> None:
         self._hearing.asked(signal)
@@ -230,7 +228,7 @@ class TurnTaker:
             self._hearing.read(self._utterance)
 
     def _on_key(self, signal: on.KeyPressed) -> None:
-        self._silence = Silence(since_ns=signal.at_ns if self._floor.agent_idle else None)
+        self._quiet.present(signal.at_ns)
         if self._held or signal.key is None:
             return
         entered = self._keys.press(signal.key, rule_for(self._hearing.expected), signal.at_ns)
@@ -247,10 +245,9 @@ class TurnTaker:
 
     def _answered_by_keys(self, entered: do.KeysEntered, at_ns: int) -> None:
         self._out.append(entered)
-        self._unclear = Misunderstandings()
-        self._patience.begin(at_ns)
+        self._quiet.understood(at_ns)
+        self._quiet.present(at_ns)
         self._ended_ns = 0
-        self._silence = Silence(since_ns=at_ns if self._floor.agent_idle else None)
 
     def _on_hold(self, signal: on.HoldChanged) -> None:
         if signal.held == self._held:
@@ -261,7 +258,7 @@ class TurnTaker:
             self._close(do.Discard(self._utterance.number, "held"), signal.at_ns)
         self._keys.clear()
         self._speech.reset()
-        self._silence = Silence(since_ns=signal.at_ns if self._floor.agent_idle else None)
+        self._quiet.present(signal.at_ns)
 
     # ---- time
 
@@ -272,7 +269,7 @@ class TurnTaker:
             self._answered_by_keys(entered, at_ns)
         utterance = self._utterance
         if utterance is None:
-            self._while_quiet(at_ns)
+            self._out += self._quiet.due(at_ns) if not self._keys.collecting else []
             return
         if not utterance.dipped and at_ns >= self._dip_deadline_ns(utterance):
             self._dip(utterance, at_ns)
@@ -283,21 +280,6 @@ class TurnTaker:
         if utterance.dipped and self._utterance is utterance:
             self._speculate(utterance, at_ns)
             self._out += self._hearing.ask(utterance, self._speech.last_voiced_ns, at_ns)
-
-    def _while_quiet(self, at_ns: int) -> None:
-        due_ns = self._patience_deadline_ns()
-        if due_ns is not None and at_ns >= due_ns:
-            self._out.append(self._patience.say(at_ns))
-        due_ns = self._silence_deadline_ns()
-        if due_ns is not None and at_ns >= due_ns:
-            self._out.append(self._silence.ask(self.settings, at_ns))
-
-    def _silence_deadline_ns(self) -> int | None:
-        counts = self._floor.agent_idle and not self._keys.collecting
-        return self._silence.deadline_ns(self.settings) if counts else None
-
-    def _patience_deadline_ns(self) -> int | None:
-        return self._patience.deadline_ns(self.settings) if self._floor.agent == "pending" else None
 
     def _dip_deadline_ns(self, utterance: Utterance) -> int:
         """When speech counts as paused if no frame says otherwise."""
@@ -355,18 +337,16 @@ class TurnTaker:
         reason = self._hearing.wait(utterance).reason
         self._hearing.level.answered(self._speech.level_db)
         self._ended_ns = last_voiced_ns
-        self._unclear = Misunderstandings()
-        self._patience.begin(decided_ns)
+        self._quiet.understood(decided_ns)
         self._close(do.EndTurn(utterance.number, utterance.text or "", last_voiced_ns, decided_ns, reason), at_ns)
 
     def _ask_what(self, unclear: do.UnclearTurn, at_ns: int) -> None:
         """Ask again; after some times offer another way, and in the end give up."""
-        instead = self._unclear.next(self.settings) if self._floor.agent_idle else None
+        instead = self._quiet.not_understood()
         if instead is None:
             self._close(unclear, at_ns)
             return
         self._close(do.Discard(unclear.utterance, unclear.reason), at_ns)
-        self._silence.gave_up = isinstance(instead, do.GiveUp)
         self._out.append(instead)
 
     def _late(self, utterance: Utterance, at_ns: int) -> None:
@@ -392,12 +372,7 @@ class TurnTaker:
         self._out.append(last)
         self._utterance = None
         self._speech.reset()
-        answered = isinstance(last, do.EndTurn | do.UnclearTurn)
-        self._silence = Silence(
-            since_ns=at_ns if self._floor.agent_idle else None,
-            asked=0 if answered else self._silence.asked,
-            gave_up=self._silence.gave_up and not answered,
-        )
+        self._quiet.speech_ended(at_ns, answered=isinstance(last, do.EndTurn | do.UnclearTurn))
 
     def _match(self, number: int) -> Utterance | None:
         utterance = self._utterance
