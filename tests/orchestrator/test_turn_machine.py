@@ -56,18 +56,25 @@ class Call(RuleBasedStateMachine):
         self.closed: list[int] = []
         self.pressed = ""
         self.entered = ""
+        self.keyed: set[int] = set()
         self.began_idle: set[int] = set()
         self.agent_idle = True
 
     # ---- what may happen
 
-    @rule(
-        ms=st.integers(32, 1_500),
-        probability=st.sampled_from([0.02, 0.4, 0.6, 0.95]),
-        level=st.sampled_from([-20.0, -50.0]),
-    )
-    def frames(self, ms: int, probability: float, level: float) -> None:
-        self.world.frames(ms, probability, level)
+    @rule(ms=st.integers(32, 1_500), level=st.sampled_from([-20.0, -50.0]))
+    def the_caller_makes_a_sound(self, ms: int, level: float) -> None:
+        self.world.speech(ms, level)
+
+    @rule(ms=st.integers(32, 1_000), probability=st.sampled_from([0.02, 0.02, 0.4, 0.6]))
+    def it_is_quieter(self, ms: int, probability: float) -> None:
+        self.world.frames(ms, probability, -70.0)
+
+    @rule(protected=st.booleans(), ms=st.integers(100, 1_500))
+    def the_caller_talks_over_the_agent(self, protected: bool, ms: int) -> None:
+        self.protected, self.agent_idle = protected, False
+        self.world.agent("speaking", protected=protected, saying="Your parcel is here and waits for you.")
+        self.world.speech(ms, -20.0)
 
     @rule(ms=st.integers(1, 4_000))
     def time_passes(self, ms: int) -> None:
@@ -117,6 +124,7 @@ class Call(RuleBasedStateMachine):
     def key_is_pressed(self, key: str) -> None:
         if not self.held and key != "#":
             self.pressed += key
+            self.keyed.add(self.open)
         self.feed(on.KeyPressed(self.now_ns, Personal(key, "key")))
 
     @rule(held=st.booleans())
@@ -166,6 +174,8 @@ class Call(RuleBasedStateMachine):
                 assert self.open == 0, "one utterance at a time"
                 assert not self.held
                 self.open, self.dipped = number, False
+                if self.pressed != self.entered:
+                    self.keyed.add(number)
                 if not contested:
                     self.began_idle.add(number)
             case do.PauseSpeech(number):
@@ -173,12 +183,14 @@ class Call(RuleBasedStateMachine):
                 self.dipped = True
             case do.ResumeSpeech(number):
                 assert (number, self.dipped) == (self.open, True)
+                assert self.holding is None, "what was prepared is void when speech goes on"
                 self.dipped = False
                 self.texts.pop(number, None)
             case do.AskTurnModel(number) | do.Finalize(number) | do.FinalLate(number):
                 assert (number, self.dipped) == (self.open, True)
             case do.EndTurn() | do.UnclearTurn() | do.Discard() | do.FailTurn():
                 assert decision.utterance == self.open
+                assert self.holding is None or isinstance(decision, do.EndTurn)
                 self.closed.append(decision.utterance)
                 self.open, self.dipped = 0, False
 
@@ -207,6 +219,7 @@ class Call(RuleBasedStateMachine):
                 assert self.holding is not None
                 self.holding = None
             case do.EndTurn(number, text):
+                assert number not in self.keyed, "speech and keys do not answer the same question"
                 assert text == self.texts[number], "the turn is answered with the last text that was heard for it"
                 self.holding = None
             case do.Discard(number, reason) if reason in UNHEARD and number in self.began_idle:
