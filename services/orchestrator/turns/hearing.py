@@ -1,7 +1,6 @@
 """What the turn-taker makes of the caller's words: in which language, in answer to what, from which caller."""
 
 from services.common.settings import TurnSettings
-from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns import signals as on
 from services.orchestrator.turns.completeness import read
 from services.orchestrator.turns.endpoint import Wait, endpoint_wait
@@ -38,9 +37,10 @@ class Hearing:
     def read(self, utterance: Utterance) -> None:
         """Judge its words anew: they, or the question, have changed."""
         words = utterance.text if utterance.text is not None else utterance.partial
-        # Words that are in doubt say nothing about whether more will come.
-        known = bool(words) and utterance.doubt is None
-        utterance.reading = read(words, self.lexicon, self.expected) if known else None
+        reading = read(words, self.lexicon, self.expected) if words else None
+        # Words in doubt may say that more will come, never that a turn is over.
+        believed = reading is None or utterance.doubt is None or reading.log_odds < 0
+        utterance.reading = reading if believed else None
 
     def wait(self, utterance: Utterance) -> Wait:
         """How long after its last voiced frame it is over, as known so far."""
@@ -53,13 +53,9 @@ class Hearing:
         ask_ms = ASK_AGAIN_MS[utterance.asks]
         return last_voiced_ns + ask_ms * MS if self.wait(utterance).ms > ask_ms else None
 
-    def ask(self, utterance: Utterance, last_voiced_ns: int, at_ns: int) -> list[do.Decision]:
-        """Ask it, if that is due. Times that have passed together are one question."""
-        due_ns = self.ask_due_ns(utterance, last_voiced_ns)
-        if due_ns is None or at_ns < due_ns:
-            return []
-        utterance.asks = sum(at_ns - last_voiced_ns >= ms * MS for ms in ASK_AGAIN_MS)
-        return [do.AskTurnModel(utterance.number)]
+    def asked_model(self, utterance: Utterance, silence_ns: int) -> None:
+        """It is asked now. Times that have passed together are one question."""
+        utterance.asks = sum(silence_ns >= ms * MS for ms in ASK_AGAIN_MS)
 
     def doubt(self, final: on.FinalText, voiced_ms: float) -> Doubt | None:
         """Why these words must not be acted upon; None: they may."""

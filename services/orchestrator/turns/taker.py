@@ -119,7 +119,7 @@ class TurnTaker:
                 self._turn_deadline_ns(utterance),
                 self._floor.deadline_ns(utterance),
                 self._speculation_due_ns(utterance),
-                self._hearing.ask_due_ns(utterance, self._speech.last_voiced_ns),
+                self._ask_due_ns(utterance),
             ]
         else:
             due += [self._dip_deadline_ns(utterance), self._floor.deadline_ns(utterance)]
@@ -279,7 +279,7 @@ class TurnTaker:
             self._end_if_due(utterance, at_ns)
         if utterance.dipped and self._utterance is utterance:
             self._speculate(utterance, at_ns)
-            self._out += self._hearing.ask(utterance, self._speech.last_voiced_ns, at_ns)
+            self._ask_turn_model(utterance, at_ns)
 
     def _dip_deadline_ns(self, utterance: Utterance) -> int:
         """When speech counts as paused if no frame says otherwise."""
@@ -310,6 +310,17 @@ class TurnTaker:
             utterance.speculated = utterance.text
             utterance.speculations += 1
             self._out.append(do.Speculate(utterance.number, utterance.text))
+
+    def _ask_due_ns(self, utterance: Utterance) -> int | None:
+        # While the floor is contested words decide, not whether they are complete.
+        contested = self._floor.contested_by(utterance)
+        return None if contested else self._hearing.ask_due_ns(utterance, self._speech.last_voiced_ns)
+
+    def _ask_turn_model(self, utterance: Utterance, at_ns: int) -> None:
+        due_ns = self._ask_due_ns(utterance)
+        if due_ns is not None and at_ns >= due_ns:
+            self._hearing.asked_model(utterance, at_ns - self._speech.last_voiced_ns)
+            self._out.append(do.AskTurnModel(utterance.number))
 
     # ---- ends
 
