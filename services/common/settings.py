@@ -270,7 +270,7 @@ class TurnSettings(Section):
     profile: Literal["default", "elderly", "noisy", "dictation"] = "default"
     # End of turn: the shortest wait, the wait at even odds, the longest wait (turns/endpoint.py).
     endpoint_complete_ms: Positive = 300
-    endpoint_unsure_ms: Positive = 700
+    endpoint_unsure_ms: Positive = 830
     endpoint_incomplete_ms: Positive = 1500
     # Moves every wait: later is safer, earlier is quicker.
     endpoint_shift_ms: int = 0

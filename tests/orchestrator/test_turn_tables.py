@@ -131,7 +131,7 @@ TABLE: list[tuple[Step, Step, list[str], bool]] = [
     (dipped, old_text, [], True),
     (dipped, fails, ["Finalize"], True),
     (dipped, waits(250), ["AskTurnModel"], True),
-    (dipped, waits(3_000), ["AskTurnModel", "FinalLate", "Finalize"], True),
+    (dipped, waits(3_000), ["AskTurnModel", "AskTurnModel", "FinalLate", "Finalize"], True),
     (dipped, presses("1"), ["Discard"], False),
     (dipped, hold, ["Discard"], False),
     (dipped, agent_is("speaking"), [], True),

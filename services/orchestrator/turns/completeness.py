@@ -12,26 +12,27 @@ from services.orchestrator.turns.answers import Extent, extent, spelled_letters,
 from services.orchestrator.turns.expectation import OPEN, Expectation
 from services.orchestrator.turns.lexicon.words import Lexicon, words_of
 
-# Set by hand: to be fitted on the tuning half of the turn-taking set.
+# Set by hand, then moved by the data: the most likely weights given 41 ends and 54 pauses of the tuning half of the
+# turn-taking set (version 2) under a Gaussian prior of width 1 around the hand-set ones. What was not seen is as set.
 WEIGHTS: Mapping[str, float] = {
-    "full stop": 0.5,
-    "question mark": 1.2,
-    "no stop": -0.5,
-    "trailing off": -2.5,
+    "full stop": 1.1,
+    "question mark": 1.3,
+    "no stop": 0.15,
+    "trailing off": -1.9,
     "filler last": -4.0,
-    "open word last": -3.5,
-    "weak word last": -1.5,
-    "open phrase": -3.0,
+    "open word last": -3.8,
+    "weak word last": -2.3,
+    "open phrase": -3.1,
     "number announced": -3.0,
-    "digits last": -1.2,
+    "digits last": -1.1,
     "letters last": -1.5,
     "closing phrase": 1.0,
-    "short answer": 3.0,
-    "one word": -0.4,
-    "whole answer": 5.0,
-    "answered": 1.0,
-    "part of the answer": -4.5,
-    "not the answer yet": -0.5,
+    "short answer": 2.4,
+    "one word": -0.6,
+    "whole answer": 4.0,
+    "answered": -0.5,
+    "part of the answer": -3.0,
+    "not the answer yet": -1.0,
     "story": -1.2,
 }
 _OF_EXTENT: dict[Extent, str] = {
@@ -41,6 +42,8 @@ _OF_EXTENT: dict[Extent, str] = {
     "none": "not the answer yet",
 }
 LONGEST_PHRASE = 5
+# "The other one" and "until nine" end with a digit, but are no number in the making.
+LEAST_DIGITS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,8 @@ def _of_last_words(words: list[str], text: str, lexicon: Lexicon, expected: Expe
         return ["open phrase"]
     if last in lexicon.weak_last:
         return ["weak word last"]
-    if expected.kind not in ("digits", "date", "amount") and spoken_digits(text, lexicon).ends_with:
+    if expected.kind not in ("digits", "date", "amount") and spoken_digits(text, lexicon).ends_with >= LEAST_DIGITS:
         return ["digits last"]
-    if expected.kind != "spelling" and len(last) == 1 and spelled_letters(text) > 1:
+    if expected.kind != "spelling" and len(last) == 1 and last.isalpha() and spelled_letters(text) > 1:
         return ["letters last"]
     return ["one word"] if len(words) == 1 else []
