@@ -277,7 +277,7 @@ class TurnSettings(Section):
     # Replies prepared before the turn is over: at most so many for one utterance.
     max_speculations: Annotated[int, Field(ge=0)] = 3
     # Barge-in: playout pauses after so much speech; short sounds are given back by the second time, clear words stop
-    # at once, and a sound that is neither has until the last time to become words.
+    # at once, and a sound that is neither has until the last time to become words (twice that while it goes on).
     barge_in_pause_ms: Positive = 64
     barge_in_decide_ms: Positive = 500
     barge_in_stop_speech_ms: Positive = 350

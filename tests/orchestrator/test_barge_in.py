@@ -18,9 +18,11 @@ def test_speech_over_the_agent_pauses_it_and_then_takes_the_floor() -> None:
     world = World()
     world.agent("speaking")
     onset_ms = world.now_ms
-    world.speech(1100)
+    world.speech(700)
+    world.partial("no the other")
+    world.speech(400)
     assert world.when(do.PausePlayout) <= onset_ms + 128
-    assert world.when(do.StopPlayout) <= onset_ms + 1032
+    assert world.when(do.StopPlayout) <= onset_ms + 720
     world.agent("idle")
     world.silence(210)
     world.predict(0.9)
@@ -135,7 +137,7 @@ def test_a_new_sound_after_a_resume_pauses_again() -> None:
     assert len(world.made(do.ResumePlayout)) == 1
     world.speech(300)
     assert len(world.made(do.PausePlayout)) == 2
-    world.speech(1_000)
+    world.speech(2_000)
     assert len(world.made(do.StopPlayout)) == 1
 
 
@@ -320,5 +322,5 @@ def test_settings_can_decide_sooner() -> None:
     world = World(TurnSettings(barge_in_words_ms=500))
     world.agent("speaking")
     onset_ms = world.now_ms
-    world.speech(800)
-    assert world.when(do.StopPlayout) <= onset_ms + 532
+    world.speech(1_200)
+    assert world.when(do.StopPlayout) <= onset_ms + 1_032

@@ -49,7 +49,7 @@ def given_back(world: World) -> None:
 
 def taken(world: World) -> None:
     world.agent("speaking", saying="Your parcel is on its way.")
-    world.speech(1_100)
+    world.speech(2_100)
 
 
 def protected(world: World) -> None:
@@ -142,7 +142,7 @@ TABLE: list[tuple[Step, Step, list[str], bool]] = [
     (late, waits(8_000), ["FailTurn"], False),
     (late, speaks(160), ["ResumeSpeech"], True),
     (contested, falls_silent(500), ["PauseSpeech", "ResumePlayout"], True),
-    (contested, speaks(1_000), ["StopPlayout"], True),
+    (contested, speaks(2_000), ["StopPlayout"], True),
     (contested, lambda world: world.partial("no the other one"), ["StopPlayout"], True),
     (contested, agent_is("idle"), ["ResumePlayout"], True),
     (contested, hold, ["ResumePlayout", "Discard"], False),

@@ -11,11 +11,14 @@ from typing import Literal
 from services.common.settings import TurnSettings
 from services.orchestrator.turns.echo import is_echo
 from services.orchestrator.turns.expectation import Expectation
+from services.orchestrator.turns.level import FAINT_DB
 from services.orchestrator.turns.lexicon.words import Lexicon, words_of
 
 MAX_BACKCHANNEL_WORDS = 4
 # So many words of a text that may still change are an interruption.
 LEAST_PARTIAL_WORDS = 2
+# A long sound is speech when so much of it was voiced.
+LEAST_VOICED = 0.6
 
 Taken = Literal["speech", "words"]
 # Who has the floor now and why; None: not yet decided.
@@ -69,7 +72,8 @@ def by_words(text: str, sound: Sound, over: Overheard) -> Verdict:
 def by_sound(settings: TurnSettings, sound: Sound, partial: str, over: Overheard) -> Verdict:
     """Before a final text: what the sound and the words so far decide."""
     heard = by_words(partial, sound, over)
-    if heard == ("stop", "words") and len(words_of(partial)) >= LEAST_PARTIAL_WORDS:
+    faint = sound.below_usual_db is not None and sound.below_usual_db >= FAINT_DB
+    if heard == ("stop", "words") and not faint and len(words_of(partial)) >= LEAST_PARTIAL_WORDS:
         return heard
     if sound.since_onset_ms < settings.barge_in_decide_ms:
         return None
@@ -84,9 +88,12 @@ def by_sound(settings: TurnSettings, sound: Sound, partial: str, over: Overheard
         if short or waited:
             return "resume", "short sound" if short else "no words yet"
         return None
-    # Mostly voiced for so long: somebody speaks, whatever the words will be.
-    patience_ms = settings.barge_in_words_ms * (2 if heard == ("resume", "backchannel") else 1)
-    long = sound.since_onset_ms >= patience_ms and sound.voiced_ms >= 0.6 * patience_ms
+    if faint:
+        # Its final text decides.
+        return None
+    # Mostly voiced for so long: somebody speaks, whatever the words will be. Words come sooner; noise has none.
+    long_ms = 2 * settings.barge_in_words_ms
+    long = sound.since_onset_ms >= long_ms and sound.voiced_ms >= LEAST_VOICED * long_ms
     return ("stop", "speech") if long else None
 
 

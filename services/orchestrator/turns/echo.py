@@ -1,12 +1,14 @@
 """Is what was recognised only the agent's own voice, come back through the caller's loudspeaker?"""
 
-from services.orchestrator.turns.level import ECHO_DB
+from services.orchestrator.turns.level import ECHO_DB, FAINT_DB
 from services.orchestrator.turns.lexicon.words import words_of
 
 # Without a known level one or two words prove nothing: the caller may be repeating them ("the second?").
 LEAST_WORDS = 3
 # A recogniser mishears echo: so many of its words must be found in order.
 LEAST_FOUND = 0.8
+# Of a faint sound, so many: what is left of the echo is mostly misheard.
+LEAST_FOUND_FAINT = 0.5
 
 
 def is_echo(text: str, saying: str, below_usual_db: float | None) -> bool:
@@ -18,7 +20,8 @@ def is_echo(text: str, saying: str, below_usual_db: float | None) -> bool:
         return False
     if below_usual_db is None and len(heard) < LEAST_WORDS:
         return False
-    return _longest_run(heard, said) >= LEAST_FOUND * len(heard)
+    faint = below_usual_db is not None and below_usual_db >= FAINT_DB
+    return _longest_run(heard, said) >= (LEAST_FOUND_FAINT if faint else LEAST_FOUND) * len(heard)
 
 
 def _longest_run(heard: list[str], said: list[str]) -> int:

@@ -4,6 +4,7 @@ Silero's probability rises about 60 ms after the first sound and falls about 90 
 that are reported as "heard" must not carry that lag, so both edges are moved to where the level says.
 """
 
+import math
 from collections import deque
 from typing import Literal
 
@@ -43,13 +44,13 @@ class SpeechDetector:
         self.voiced_ns = 0
         # How long the latest dip lasted, once speech has gone on.
         self.pause_ns = 0
-        self._level_sum_db = 0.0
-        self._levels = 0
+        self._power = 0.0
+        self._powers = 0
 
     @property
     def level_db(self) -> float | None:
-        """Mean level of the utterance's speech in dBFS; None: not measured."""
-        return self._level_sum_db / self._levels if self._levels else None
+        """Level of the utterance's speech in dBFS, pauses left out (mean power of its frames); None: not measured."""
+        return 10 * math.log10(self._power / self._powers) if self._powers else None
 
     def push(self, frame: VadFrame) -> Edge | None:
         """Take the next frame. "onset" when an utterance begins, "resumed" when it goes on after `dip()`."""
@@ -74,7 +75,7 @@ class SpeechDetector:
         self.active = self.voiced = self._dipped = False
         self._run_ns = self.voiced_ns = 0
         self._peak_db = QUIET_DB
-        self._level_sum_db, self._levels = 0.0, 0
+        self._power, self._powers = 0.0, 0
 
     def _listen(self, frame: VadFrame) -> Edge | None:
         if frame.probability < self._settings.speech_threshold:
@@ -104,8 +105,8 @@ class SpeechDetector:
             self.last_voiced_ns = frame.end_ns
             return
         self._peak_db = max(self._peak_db - 0.05, *frame.levels_db)
-        self._level_sum_db += max(frame.levels_db)
-        self._levels += 1
+        self._power += 10 ** (max(*frame.levels_db, QUIET_DB) / 10)
+        self._powers += 1
         least = self._least_db()
         part_ns = FRAME_NS // len(frame.levels_db)
         for back, level in enumerate(reversed(frame.levels_db)):
