@@ -402,6 +402,15 @@ class AdmissionSettings(Section):
     retry_after_s: Annotated[float, Field(gt=0)] = 5.0
 
 
+class BundlesSettings(Section):
+    """Agents as published bundles (docs/bundles.md)."""
+
+    # Ed25519 key of the people who publish; `trunkline bundle keygen` makes one.
+    signing_key: Path = Path("~/.config/trunkline/bundle-key.pem")
+    # Public keys (hex) that may publish; empty: the key stored with a bundle is believed (integrity, not origin).
+    trusted_keys: tuple[str, ...] = ()
+
+
 class OrchestratorSettings(Section):
     """The process that owns calls."""
 
@@ -467,6 +476,7 @@ class Settings(Section):
     database: DatabaseSettings = DatabaseSettings()
     agent: AgentSettings = AgentSettings()
     records: RecordsSettings = RecordsSettings()
+    bundles: BundlesSettings = BundlesSettings()
     scripted: ScriptedSettings = ScriptedSettings()
 
 

@@ -30,7 +30,7 @@ from services.orchestrator.bundles.source import MAX_FILE_BYTES, Source, parse
 
 MAX_FILES = 200
 _REQUIRED = ("agent.yaml", "tools.yaml", "rules.yaml", "slots.yaml", "goals.yaml")
-_TYPES: dict[str, TypeAdapter[Any]] = {
+TYPES: dict[str, TypeAdapter[Any]] = {
     "agent.yaml": TypeAdapter(AgentFile),
     "tools.yaml": TypeAdapter(ToolsFile),
     "rules.yaml": TypeAdapter(RulesFile),
@@ -91,14 +91,14 @@ def load(files: Mapping[str, str]) -> Loaded:
         if name not in files:
             problems.append(Problem(Place(name), "B003", f"{name} is missing.", "Create it; it may be empty ({})."))
     parts: dict[str, Any] = {
-        name: _typed(sources[name], _TYPES[name], problems) for name in _REQUIRED if name in sources
+        name: _typed(sources[name], TYPES[name], problems) for name in _REQUIRED if name in sources
     }
     prompts = _prompts(sources, problems)
     contracts = _contracts(sources, problems)
     problems += [
         Problem(Place(name), "B004", "No part of a bundle has this name.", "See docs/bundles.md for the layout.")
         for name in sources
-        if name not in _TYPES and name.split("/")[0] not in ("prompts", "openapi", "evals")
+        if name not in TYPES and name.split("/")[0] not in ("prompts", "openapi", "evals")
     ]
     if any(parts.get(name) is None for name in _REQUIRED):
         return Loaded(sources, problems, None)
@@ -149,7 +149,7 @@ def _problem(source: Source, item: ErrorDetails, error: ValidationError) -> Prob
 
 def _known_keys(file: str) -> list[str]:
     """Every key of a file's types, for the nearest."""
-    adapter = _TYPES.get(file, PROMPTS)
+    adapter = TYPES.get(file, PROMPTS)
     keys: set[str] = set()
 
     def collect(node: Any) -> None:

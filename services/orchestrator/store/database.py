@@ -94,12 +94,16 @@ async def _until_up(dsn: str, clock: Clock) -> None:
 async def _connect(dsn: str, settings: Settings, embedded: EmbeddedPostgres | None) -> asyncpg.Pool:
     """Migrate and open the pool; an embedded server that goes away meanwhile is waited for once."""
     try:
-        await _migrate(dsn)
-        return await open_pool(dsn, settings)
+        return await migrated_pool(dsn, settings)
     except UnavailableError:
         if embedded is None:
             raise
     await embedded.ready()
+    return await migrated_pool(dsn, settings)
+
+
+async def migrated_pool(dsn: str, settings: Settings) -> asyncpg.Pool:
+    """A pool on a schema that is up to date. Raises UnavailableError, StoreError."""
     await _migrate(dsn)
     return await open_pool(dsn, settings)
 
