@@ -1,0 +1,174 @@
+"""Executes one act at most once: row first, locks in order, policy again, breaker, deadline, and an honest outcome.
+
+    begin ──► locks ──► who has it? ──committed──► its outcome, nothing is sent
+                             │ pending
+                             ▼
+                    policy again ──no──► failed
+                             │
+                    executing ──► back end ──answer──► committed
+                             │           ├──refused, unreached──► failed (nothing was done)
+                             │           └──unclear──► unknown ──status──► committed
+                             │                              │      └──not there──► sent again under the same key
+                             │                              └──cannot be asked──► review: a person looks
+                             └── we die: `recover` finds the row and asks the same way
+
+Barge-in and hang-up stop speech, never this: the caller of `run` shields it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.common.clock import Clock
+from services.common.errors import TrunklineError
+from services.common.log import get_logger
+from services.orchestrator.bundles.bundle import Bundle
+from services.orchestrator.bundles.contracts import Operation
+from services.orchestrator.bundles.model import Tool
+from services.orchestrator.control.backend import Answer, BackEndError
+from services.orchestrator.control.breaker import Breaker
+from services.orchestrator.control.keys import lock_names
+from services.orchestrator.control.model import Allowed, Denied, Outcome, Scalar, State
+from services.orchestrator.store.effects import EffectRow, EffectStore, HeldEffects, NewEffect
+
+log = get_logger(__name__)
+
+LOCK_WAIT_S = 3.0
+STATUS_TIMEOUT_S = 2.0
+Recheck = Callable[[], Awaitable[Allowed | Denied]]
+
+
+class Operations(Protocol):
+    """What the executor asks of a back end (control.backend.BackEnd)."""
+
+    async def one(
+        self, operation: Operation, args: Mapping[str, Scalar], timeout_s: float, key: str = ""
+    ) -> Answer: ...
+
+
+class PayloadMismatchError(TrunklineError):
+    """The same act was asked for with other arguments: neither is done, a person decides."""
+
+
+@dataclass(slots=True)
+class Executor:
+    """One per worker: breakers are shared by its calls."""
+
+    effects: EffectStore
+    backend: Operations
+    clock: Clock
+    _breakers: dict[str, Breaker]
+
+    @classmethod
+    def over(cls, effects: EffectStore, backend: Operations, clock: Clock) -> "Executor":
+        """With all breakers closed."""
+        return cls(effects, backend, clock, {})
+
+    async def run(self, bundle: Bundle, new: NewEffect, subject: str, recheck: Recheck) -> Outcome:
+        """Do it, or say what became of it.
+
+        Raises PayloadMismatchError, and other TrunklineErrors when the database is away before anything was sent.
+        """
+        tool = bundle.tools[new.tool]
+        row, _ = await self.effects.begin(new)
+        if row.request_hash != new.request_hash:
+            raise PayloadMismatchError(
+                f"{new.tool} was asked for already with other arguments.", remedy="Ask the caller which one is right."
+            )
+        async with self.effects.locked(_locks(tool, row, subject), LOCK_WAIT_S) as held:
+            row = await held.get(row.effect_id)
+            if row.state in ("executing", "unknown"):
+                # We hold the act's lock: whoever worked on it is gone.
+                row = await self._settle(_Act(bundle, tool, held), row)
+            elif row.state == "pending":
+                row = await self._first(_Act(bundle, tool, held), row, recheck)
+            return row.outcome()
+
+    async def recover(self, bundle: Bundle, row: EffectRow, subject: str) -> Outcome:
+        """Settle an attempt that a dead worker, or a lost answer, left open. What was never sent is not sent now."""
+        tool = bundle.tools[row.tool]
+        async with self.effects.locked(_locks(tool, row, subject), LOCK_WAIT_S) as held:
+            row = await held.get(row.effect_id)
+            if row.state == "pending":
+                # The caller is gone and heard nothing: asking again is theirs.
+                row = await held.move(row.effect_id, "failed", reason="abandoned before it was sent")
+            elif row.state in ("executing", "unknown"):
+                row = await self._settle(_Act(bundle, tool, held), row)
+            return row.outcome()
+
+    async def _first(self, act: "_Act", row: EffectRow, recheck: Recheck) -> EffectRow:
+        verdict = await recheck()
+        if isinstance(verdict, Denied):
+            state: State = "review" if verdict.how == "human_review" else "failed"
+            return await act.held.move(row.effect_id, state, reason=f"rule {verdict.rule}")
+        if not self._breaker(row.tool, act.tool).admits(self.clock.now_ns()):
+            return await act.held.move(row.effect_id, "failed", reason="breaker open")
+        row = await act.held.move(row.effect_id, "executing")
+        return await self._deliver(act, row, again=False)
+
+    async def _deliver(self, act: "_Act", row: EffectRow, *, again: bool) -> EffectRow:
+        """One delivery under the attempt's key, and what its end means.
+
+        The first time, not reaching the back end means that nothing was done; when something was sent before, only an
+        answer or a refusal under the same key settles it.
+        """
+        breaker = self._breaker(row.tool, act.tool)
+        try:
+            answer = await self.backend.one(act.operation, row.request, act.tool.timeout_ms / 1000, key=row.wire_key)
+        except BackEndError as error:
+            if error.kind == "refused":
+                breaker.succeeded()
+                return await act.held.move(row.effect_id, "failed", reason=f"refused {error.http_status}")
+            breaker.failed(self.clock.now_ns())
+            if error.kind == "unreached" and not again:
+                return await act.held.move(row.effect_id, "failed", reason="unreached")
+            row = await act.held.move(row.effect_id, "unknown", reason="no clear answer")
+            return row if again else await self._settle(act, row)
+        breaker.succeeded()
+        return await act.held.move(row.effect_id, "committed", answer=answer)
+
+    async def _settle(self, act: "_Act", row: EffectRow) -> EffectRow:
+        """Ask what became of it; sent again only when the back end says that it is not there and takes our key."""
+        if row.state == "executing":
+            row = await act.held.move(row.effect_id, "unknown", reason="left by a worker that is gone")
+        if act.tool.status is not None:
+            status = act.bundle.contracts[act.tool.status]
+            try:
+                answer = await self.backend.one(status, {next(iter(status.params)): row.wire_key}, STATUS_TIMEOUT_S)
+            except BackEndError as error:
+                if error.http_status != 404:
+                    log.warning("effect still unknown", tool=row.tool, effect=row.effect_id)
+                    return row
+            else:
+                return await act.held.move(row.effect_id, "committed", answer=answer)
+        if act.operation.takes_idempotency_key:
+            row = await act.held.move(row.effect_id, "executing", reason="sent again under its key")
+            return await self._deliver(act, row, again=True)
+        return await act.held.move(row.effect_id, "review", reason="nobody can say what became of it")
+
+    def _breaker(self, name: str, tool: Tool) -> Breaker:
+        group = tool.breaker.group if tool.breaker is not None else name
+        found = self._breakers.get(group)
+        if found is None:
+            failures, open_s = (tool.breaker.failures, tool.breaker.open_s) if tool.breaker is not None else (5, 20)
+            found = self._breakers[group] = Breaker(failures, open_s)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """What the steps of one execution share."""
+
+    bundle: Bundle
+    tool: Tool
+    held: HeldEffects
+
+    @property
+    def operation(self) -> Operation:
+        """The contract of the write."""
+        return self.bundle.contracts[self.tool.contract]
+
+
+def _locks(tool: Tool, row: EffectRow, subject: str) -> list[str]:
+    """The act itself first, then what it touches."""
+    return [f"act {row.idempotency_key}", *lock_names(tool, subject, row.request)]

@@ -1,0 +1,196 @@
+"""Effect rows: begun before anything is sent, moved only along the states that may follow, one at a time per act."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+import asyncpg
+
+from services.common.errors import DeadlineError
+from services.orchestrator.control.model import Outcome, Scalar, State
+from services.orchestrator.store.errors import StoreError, typed_errors
+from services.orchestrator.store.records import to_jsonb
+
+# From which states each may be reached. Committed and failed are the ends of an attempt.
+_BEFORE: dict[State, tuple[State, ...]] = {
+    "executing": ("pending", "unknown"),
+    "committed": ("executing", "unknown"),
+    "failed": ("pending", "executing", "unknown", "review"),
+    "unknown": ("executing", "unknown"),
+    "review": ("pending", "unknown"),
+    "pending": ("review",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NewEffect:
+    """What is begun."""
+
+    effect_id: str
+    idempotency_key: str
+    window_s: int
+    request_hash: str
+    call_id: str
+    turn: int
+    agent_digest: str
+    tool: str
+    request: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRow:
+    """One attempt at an act."""
+
+    effect_id: str
+    idempotency_key: str
+    attempt: int
+    wire_key: str
+    request_hash: str
+    call_id: str
+    agent_digest: str
+    tool: str
+    request: Mapping[str, Scalar]
+    state: State
+    answer: Mapping[str, Scalar]
+    reason: str
+    changed_at: datetime
+
+    def outcome(self) -> Outcome:
+        """As the caller of the pipeline sees it."""
+        return Outcome(self.effect_id, self.state, self.answer, self.reason)
+
+
+_COLUMNS = (
+    "effect_id, idempotency_key, attempt, wire_key, request_hash, call_id, agent_digest, tool, request, state, answer, "
+    "reason, changed_at"
+)
+
+
+class EffectStore:
+    """Raises UnavailableError (the database is away), StoreError (it refuses, or a state may not follow)."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def begin(self, new: NewEffect) -> tuple[EffectRow, bool]:
+        """The row of this act, durable: a new one (True), or the one that is there already within its window (False).
+
+        Only an attempt that failed for certain (nothing was done), or one older than the window, is followed by
+        another. The caller compares `request_hash` before it believes an older row.
+        """
+        with typed_errors("beginning an effect"):
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", f"begin {new.idempotency_key}")
+                last = await connection.fetchrow(
+                    f"SELECT {_COLUMNS}, created_at < now() - make_interval(secs => $2) AS over FROM effects "
+                    "WHERE idempotency_key = $1 ORDER BY attempt DESC LIMIT 1",
+                    new.idempotency_key,
+                    new.window_s,
+                )
+                if last is not None and not (
+                    last["state"] == "failed" or (last["over"] and last["state"] == "committed")
+                ):
+                    return _row(last), False
+                attempt = 1 if last is None else last["attempt"] + 1
+                row = await connection.fetchrow(
+                    "INSERT INTO effects (effect_id, idempotency_key, attempt, wire_key, request_hash, call_id, turn, "
+                    "agent_digest, tool, request, state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending') "
+                    f"RETURNING {_COLUMNS}",
+                    new.effect_id,
+                    new.idempotency_key,
+                    attempt,
+                    f"{new.idempotency_key[:48]}-{attempt}",
+                    new.request_hash,
+                    new.call_id,
+                    new.turn,
+                    new.agent_digest,
+                    new.tool,
+                    to_jsonb(dict(new.request)),
+                )
+        return _row(row), True
+
+    async def get(self, effect_id: str) -> EffectRow | None:
+        """One attempt."""
+        with typed_errors("reading an effect"):
+            row = await self._pool.fetchrow(f"SELECT {_COLUMNS} FROM effects WHERE effect_id = $1", effect_id)
+        return _row(row) if row else None
+
+    async def of_call(self, call_id: str) -> list[EffectRow]:
+        """All of a call, oldest first."""
+        with typed_errors("reading effects"):
+            rows = await self._pool.fetch(
+                f"SELECT {_COLUMNS} FROM effects WHERE call_id = $1 ORDER BY created_at, effect_id", call_id
+            )
+        return [_row(row) for row in rows]
+
+    async def left_open(self, older_than_s: float, limit: int = 100) -> list[EffectRow]:
+        """Attempts that somebody began and nobody ended: of a worker that died, or whose answer was lost."""
+        with typed_errors("reading effects"):
+            rows = await self._pool.fetch(
+                f"SELECT {_COLUMNS} FROM effects WHERE state IN ('pending', 'executing', 'unknown') "
+                "AND changed_at <= now() - make_interval(secs => $1) ORDER BY changed_at LIMIT $2",
+                older_than_s,
+                limit,
+            )
+        return [_row(row) for row in rows]
+
+    @asynccontextmanager
+    async def locked(self, names: Sequence[str], wait_s: float) -> AsyncIterator["HeldEffects"]:
+        """Hold all locks, taken in the given order, on one connection: they go when it goes, however we end.
+
+        Everything while they are held is done on that connection, so that waiting acts never starve the one that
+        works. Raises DeadlineError when one is held by somebody else for too long.
+        """
+        with typed_errors("locking"):
+            async with self._pool.acquire() as connection:
+                try:
+                    await connection.execute(f"SET lock_timeout = '{int(wait_s * 1000)}ms'")
+                    for name in names:
+                        await connection.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", name)
+                    yield HeldEffects(cast("asyncpg.Connection", connection))
+                except asyncpg.LockNotAvailableError:
+                    raise DeadlineError(f"Something else holds what this needs for over {wait_s:.1f} s.") from None
+                finally:
+                    if not connection.is_closed():
+                        await connection.execute("SELECT pg_advisory_unlock_all()")
+                        await connection.execute("RESET lock_timeout")
+
+
+class HeldEffects:
+    """What may be done to rows while their locks are held; every statement is durable when it returns."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def get(self, effect_id: str) -> EffectRow:
+        """The attempt as it is now. Raises StoreError when there is none."""
+        with typed_errors("reading an effect"):
+            row = await self._connection.fetchrow(f"SELECT {_COLUMNS} FROM effects WHERE effect_id = $1", effect_id)
+        if row is None:
+            raise StoreError("There is no such effect.")
+        return _row(row)
+
+    async def move(
+        self, effect_id: str, state: State, *, answer: Mapping[str, Scalar] | None = None, reason: str = ""
+    ) -> EffectRow:
+        """The next state. Raises StoreError when it may not follow the one that is there."""
+        with typed_errors("moving an effect"):
+            row = await self._connection.fetchrow(
+                "UPDATE effects SET state = $2, answer = $3, reason = $4, changed_at = now() "
+                f"WHERE effect_id = $1 AND state = ANY($5) RETURNING {_COLUMNS}",
+                effect_id,
+                state,
+                to_jsonb(dict(answer or {})),
+                reason,
+                list(_BEFORE[state]),
+            )
+        if row is None:
+            raise StoreError(f"An effect cannot become {state} now.", remedy="Somebody else decided it meanwhile.")
+        return _row(row)
+
+
+def _row(row: Any) -> EffectRow:
+    fields = {name: row[name] for name in EffectRow.__slots__}
+    return EffectRow(**{**fields, "state": cast("State", row["state"])})
