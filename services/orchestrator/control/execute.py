@@ -123,12 +123,12 @@ class Executor:
             if error.kind == "unreached" and not again:
                 return await act.held.move(row.effect_id, "failed", reason="unreached")
             row = await act.held.move(row.effect_id, "unknown", reason="no clear answer")
-            return row if again else await self._settle(act, row)
+            return await self._settle(act, row, may_send=not again)
         breaker.succeeded()
         return await act.held.move(row.effect_id, "committed", answer=answer)
 
-    async def _settle(self, act: "_Act", row: EffectRow) -> EffectRow:
-        """Ask what became of it; sent again only when the back end says that it is not there and takes our key."""
+    async def _settle(self, act: "_Act", row: EffectRow, *, may_send: bool = True) -> EffectRow:
+        """Ask what became of it; sent again only once, and only when it is not there and the back end takes our key."""
         if row.state == "executing":
             row = await act.held.move(row.effect_id, "unknown", reason="left by a worker that is gone")
         if act.tool.status is not None:
@@ -142,6 +142,8 @@ class Executor:
             else:
                 return await act.held.move(row.effect_id, "committed", answer=answer)
         if act.operation.takes_idempotency_key:
+            if not may_send:
+                return row
             row = await act.held.move(row.effect_id, "executing", reason="sent again under its key")
             return await self._deliver(act, row, again=True)
         return await act.held.move(row.effect_id, "review", reason="nobody can say what became of it")
