@@ -270,13 +270,22 @@ Act = Callable[[BundleStore, Settings], Awaitable[int]]
 
 
 def _with_store(act: Act, config: Path | None, sets: list[str] | None, as_json: bool) -> None:
-    from services.cli.database import command_pool
+    from services.common.log import configure_logging
+    from services.common.settings import LogSettings
+    from services.orchestrator.store.database import open_pool
+    from services.orchestrator.store.visit import visit_database
 
     settings = load_launch(config, None, sets, "real", as_json).settings
+    # Standard output is for the result; what the store logs goes to standard error, and only when it matters.
+    configure_logging(LogSettings(level="warning"), "trunkline")
 
     async def main() -> int:
-        async with command_pool(settings, SystemClock()) as pool:
-            return await act(BundleStore(pool), settings)
+        async with visit_database(settings, SystemClock(), create=True) as (dsn, _):
+            pool = await open_pool(dsn, settings)
+            try:
+                return await act(BundleStore(pool), settings)
+            finally:
+                pool.terminate()
 
     run(lambda _: main(), as_json=as_json)
 

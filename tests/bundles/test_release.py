@@ -96,6 +96,12 @@ async def test_release_canary_promote_and_rollback_move_the_label_for_new_calls_
     moves = await store.history("clinic", "prod")
     assert [move.action for move in moves] == ["rollback", "promote", "canary", "release"]
     assert (moves[0].by, moves[0].reason) == ("bob", "wording")
+    audited = await store._pool.fetch("SELECT body FROM audit_pending ORDER BY id")
+    assert [row["body"]["action"] for row in audited] == [
+        "bundle.publish", "bundle.publish", "bundle.release", "bundle.canary", "bundle.promote", "bundle.rollback",
+    ]  # fmt: skip
+    assert audited[-1]["body"]["actor"] == "bob"
+    assert audited[-1]["body"]["detail"]["reason"] == "wording"
 
 
 async def test_rolling_a_canary_back_ends_it_and_a_first_release_cannot_be_rolled_back(store, signer):

@@ -336,7 +336,7 @@ def test_all_faults_are_found_at_once_and_in_the_order_of_the_files():
 
 
 @pytest.mark.parametrize(
-    "text", ["a: &a [*a]", "{" * 200, "- " * 5000, "!!python/object:os.system x", "\x00", "a: 1\n" * 90_000]
+    "text", ["a: &a [*a]", "{" * 200, "- " * 5000, "!!python/object:os.system x", "\x00", "a: 1\n" * 60_000]
 )
 def test_hostile_yaml_is_a_problem_and_never_an_exception(text):
     files = read_directory(AGENTS / "clinic")

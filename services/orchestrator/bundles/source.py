@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -11,7 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from services.orchestrator.bundles.problem import Place, Problem
 
-MAX_FILE_BYTES = 512_000
+MAX_FILE_BYTES = 200_000
 _DEEPEST = 24
 Path = Sequence[str | int]
 
@@ -36,8 +37,12 @@ class Source:
         return Place(self.file, line + 1, column + 1)
 
 
+@lru_cache(maxsize=256)
 def parse(file: str, text: str) -> Source | Problem:
-    """Data of a YAML 1.2 file (`on:` is a string, no arbitrary tags), or what is wrong with it."""
+    """Data of a YAML 1.2 file (`on:` is a string, no arbitrary tags), or what is wrong with it.
+
+    Reading with positions is slow (some 10 ms a kB), and an editor asks again about files of which one has changed.
+    """
     if len(text.encode()) > MAX_FILE_BYTES:
         return Problem(Place(file), "B001", f"The file has more than {MAX_FILE_BYTES} bytes.", "Split it.")
     reader = YAML(typ="rt")

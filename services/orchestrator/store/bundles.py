@@ -1,4 +1,4 @@
-"""Published bundles and their labels in PostgreSQL: publish, release, canary, rollback; each move is kept.
+"""Published bundles and their labels in PostgreSQL: publish, release, canary, rollback; each is kept and audited.
 
 A call asks once, when it begins (`pick`), and pins the digest. A rollback therefore acts on new calls at once and on
 no call in progress.
@@ -8,17 +8,18 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 import asyncpg
 
 from services.common.errors import InvalidInputError
+from services.common.postgres import StoreError, typed_errors
 from services.orchestrator.bundles.bundle import Bundle, digest_of
 from services.orchestrator.bundles.checks import validate
 from services.orchestrator.bundles.choice import Release, choose
 from services.orchestrator.bundles.signing import SignatureError, Signer, verify
-from services.orchestrator.store.errors import StoreError, typed_errors
 from services.orchestrator.store.records import to_jsonb
+from services.records.entry import AuditEntry, prepare
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +62,21 @@ class BundleStore:
         """
         agent, version, digest = bundle.agent.id, bundle.agent.version, bundle.digest
         with typed_errors("publishing a bundle"):
-            await self._pool.execute(
-                "INSERT INTO bundles (digest, agent, version, files, public_key, signature, published_by) "
-                "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
-                digest,
-                agent,
-                version,
-                to_jsonb(dict(bundle.files)),
-                signer.public,
-                signer.sign(agent, version, digest),
-                by,
-            )
+            async with self._pool.acquire() as connection, connection.transaction():
+                new = await connection.fetchval(
+                    "INSERT INTO bundles (digest, agent, version, files, public_key, signature, published_by) "
+                    "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING digest",
+                    digest,
+                    agent,
+                    version,
+                    to_jsonb(dict(bundle.files)),
+                    signer.public,
+                    signer.sign(agent, version, digest),
+                    by,
+                )
+                if new is not None:
+                    detail = {"agent": agent, "version": version, "key": signer.public.hex()}
+                    await _audit(connection, "bundle.publish", by, digest, detail)
             rows = await self._pool.fetch(_SELECT + "WHERE agent = $1 AND version = $2", agent, version)
         kept = Published(**rows[0])
         if kept.digest != digest:
@@ -223,8 +228,23 @@ _SELECT = "SELECT digest, agent, version, published_at, published_by FROM bundle
 _RELEASE = "SELECT agent, label, digest, canary, canary_percent FROM bundle_releases WHERE agent = $1 AND label = $2"
 
 
+async def _audit(connection: Any, action: str, by: str, digest: str, detail: dict[str, Any]) -> None:
+    """In the transaction of what it tells: both are there or neither."""
+    entry = AuditEntry(
+        actor=by,
+        action=action,
+        at=await connection.fetchval("SELECT now()"),
+        subject=digest,
+        bundle_digest=digest,
+        detail=detail,
+    )
+    await connection.execute("INSERT INTO audit_pending (body) VALUES ($1)", to_jsonb(prepare(entry).body))
+
+
 async def _move(connection: asyncpg.Connection, after: Release, action: str, by: str, reason: str) -> None:
-    """The label and its history in one transaction."""
+    """The label, its history and the audit's entry in one transaction."""
+    detail = {"agent": after.agent, "label": after.label, "canary": after.canary or "", "reason": reason}
+    await _audit(connection, f"bundle.{action}", by, after.digest, {**detail, "canary_percent": after.canary_percent})
     await connection.execute(
         "INSERT INTO bundle_releases (agent, label, digest, canary, canary_percent) VALUES ($1, $2, $3, $4, $5) "
         "ON CONFLICT (agent, label) DO UPDATE SET digest = $3, canary = $4, canary_percent = $5",

@@ -9,8 +9,8 @@ from typing import Any, cast
 import asyncpg
 
 from services.common.errors import DeadlineError
+from services.common.postgres import StoreError, typed_errors
 from services.orchestrator.control.model import Outcome, Scalar, State
-from services.orchestrator.store.errors import StoreError, typed_errors
 from services.orchestrator.store.records import to_jsonb
 
 # From which states each may be reached. Committed and failed are the ends of an attempt.

@@ -16,10 +16,12 @@ CONNECT_S = 5.0
 
 
 @contextlib.asynccontextmanager
-async def visit_database(settings: Settings, clock: Clock) -> AsyncIterator[tuple[str, asyncpg.Connection]]:
+async def visit_database(
+    settings: Settings, clock: Clock, *, create: bool = False
+) -> AsyncIterator[tuple[str, asyncpg.Connection]]:
     """(DSN, connection) to a migrated database; an embedded server that is down is up for as long as this lasts.
 
-    Raises UnavailableError, StoreError.
+    `create`: make an embedded database where there is none yet. Raises UnavailableError, StoreError.
     """
     dsn, embedded = settings.database.dsn, None
     if not dsn:
@@ -27,7 +29,7 @@ async def visit_database(settings: Settings, clock: Clock) -> AsyncIterator[tupl
         dsn = embedded.dsn
         if embedded.pid is not None:
             embedded = None
-        elif not embedded.exists:
+        elif not embedded.exists and not create:
             raise UnavailableError(
                 f"There is no database under {settings.data_dir.expanduser()}.",
                 remedy="Run `trunkline up` once, or name the database: --set database.dsn=… or --set data_dir=…",
