@@ -153,7 +153,7 @@ def release(
 
     async def act(store: BundleStore, settings: Settings) -> int:
         published = await store.find(agent, version)
-        await store.load(published.digest, _trusted(settings))
+        await store.load(published.digest, settings.bundles.trusted())
         after = await store.release(
             agent, label, published, canary_percent=canary, by=by or getpass.getuser(), reason=reason
         )
@@ -257,7 +257,7 @@ def diff(
 async def _bundle(reference: str, store: BundleStore | None, settings: Settings) -> Bundle:
     agent, at, version = reference.partition("@")
     if at and store is not None:
-        return await store.load((await store.find(agent, version)).digest, _trusted(settings))
+        return await store.load((await store.find(agent, version)).digest, settings.bundles.trusted())
     bundle, problems = _validated(Path(reference))
     if bundle is None:
         raise InvalidInputError(
@@ -294,11 +294,6 @@ def _validated(directory: Path) -> tuple[Bundle | None, list[Problem]]:
     from services.orchestrator.bundles.checks import validate_directory
 
     return validate_directory(directory)
-
-
-def _trusted(settings: Settings) -> frozenset[bytes] | None:
-    keys = settings.bundles.trusted_keys
-    return frozenset(bytes.fromhex(key) for key in keys) if keys else None
 
 
 def _print(directory: Path, problems: Sequence[Problem]) -> None:

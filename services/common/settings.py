@@ -305,11 +305,14 @@ class FrontEndSettings(Section):
 
 
 class AgentSettings(Section):
-    """The conversation until bundles arrive: a system prompt, and the sentences an agent says by itself.
+    """The agent: a released bundle, or a system prompt and the sentences it says by itself.
 
     What is not set comes from the locale (services.common.sentences); the defaults shown are those of en-US.
     """
 
+    # An agent by its bundle (docs/bundles.md): the id, and the label whose release new calls get. Empty: what follows.
+    bundle: str = ""
+    label: str = "prod"
     locale: str = "en-US"
     voice: str = ""
     system_prompt: str = str(ENGLISH["system_prompt"])
@@ -408,7 +411,11 @@ class BundlesSettings(Section):
     # Ed25519 key of the people who publish; `trunkline bundle keygen` makes one.
     signing_key: Path = Path("~/.config/trunkline/bundle-key.pem")
     # Public keys (hex) that may publish; empty: the key stored with a bundle is believed (integrity, not origin).
-    trusted_keys: tuple[str, ...] = ()
+    trusted_keys: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
+
+    def trusted(self) -> frozenset[bytes] | None:
+        """The keys as bytes; None when none is named."""
+        return frozenset(bytes.fromhex(key) for key in self.trusted_keys) or None
 
 
 class OrchestratorSettings(Section):

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from dataclasses import replace
 
 from aiohttp.web import Application
 
@@ -10,8 +11,9 @@ from services.common.errors import TrunklineError
 from services.common.event_loop import calm_collector
 from services.common.log import get_logger
 from services.common.rpc_client import open_channel
-from services.common.settings import Settings
+from services.common.settings import AgentSettings, Settings
 from services.orchestrator.about import About
+from services.orchestrator.agents import Agents, until_ready
 from services.orchestrator.audit_door import AuditDoor
 from services.orchestrator.call import Call
 from services.orchestrator.call_context import Services
@@ -26,7 +28,6 @@ from services.orchestrator.media.telephony_leg import TelephonyLeg
 from services.orchestrator.media.telephony_line import Presence, TelephonyLine
 from services.orchestrator.media.ticker import Ticker
 from services.orchestrator.node import prepare_socket, socket_path, worker_name
-from services.orchestrator.phrases import Phrasebook
 from services.orchestrator.readiness import Readiness, spawn_all, watch_flag, watch_health, watch_probe
 from services.orchestrator.store import Store, open_store
 from services.orchestrator.stored_calls import StoredCalls
@@ -40,7 +41,7 @@ SIP_UNAVAILABLE = 503
 # G.711, G.722, Opus.
 TELEPHONE_HZ = (8_000, 16_000, 48_000)
 SERVICES = ("vad", "asr", "llm", "tts", "telephony")
-PARTS = ("vad", "asr", "llm", "tts", "telephony", "phrases", "vad stream", "database")
+PARTS = ("vad", "asr", "llm", "tts", "telephony", "agent", "vad stream", "database")
 
 
 class Orchestrator:
@@ -53,18 +54,14 @@ class Orchestrator:
             name: open_channel(getattr(settings, name).address(), settings.rpc, clock=clock) for name in SERVICES
         }
         orchestrator = settings.orchestrator
-        self._tts = TtsClient(
-            self._channels["tts"],
-            clock,
-            Voice(settings.agent.voice, settings.agent.locale),
-            orchestrator.tts_first_audio_deadline_ms,
-        )
+        self._agents = Agents(settings, clock, self._voice)
+        own = self._agents.own
         self._services = Services(
             vad=VadClient(self._channels["vad"], clock),
             asr=self._channels["asr"],
             llm=LlmClient(self._channels["llm"], clock, orchestrator.llm_first_token_deadline_ms),
-            tts=self._tts,
-            phrases=Phrasebook(self._tts, settings.agent, clock),
+            tts=own.tts,
+            phrases=own.phrases,
             ticker=Ticker(clock),
         )
         self._name = worker_name(orchestrator.worker)
@@ -105,7 +102,8 @@ class Orchestrator:
                 background = tasks.create_task(self._background())
                 store = await self._open_store()
                 if store is not None:
-                    self._calls = StoredCalls(store, settings.agent.locale, clock)
+                    self._calls = StoredCalls(store, clock)
+                    following = tasks.create_task(self._follow(store))
                     self._audit.open(store.audit.log)
                     calls = store.calls
                     watching = tasks.create_task(
@@ -116,6 +114,7 @@ class Orchestrator:
                     await self._drain()
                     await self._calls.drain()
                     watching.cancel()
+                    following.cancel()
                 background.cancel()
         finally:
             await web.stop()
@@ -170,8 +169,9 @@ class Orchestrator:
                 services.vad.run(),
                 services.ticker.run(),
                 self._line.run(),
-                self._load_phrases(),
                 self._admission.run(lambda: len(self.registry.live())),
+                self._agents.load(),
+                self._watch_agent(),
                 watch_flag("vad stream", lambda: services.vad.up, self._readiness, clock),
                 watch_flag("telephony", lambda: self._line.up, self._readiness, clock),
                 *(
@@ -180,14 +180,27 @@ class Orchestrator:
                 ),
             )
 
-    async def _load_phrases(self) -> None:
-        await self._services.phrases.load()
+    async def _follow(self, store: Store) -> None:
+        if self._agents.from_bundle:
+            await self._agents.follow(store.bundles)
+
+    async def _watch_agent(self) -> None:
+        await until_ready(self._agents, self._clock)
         calm_collector()
-        self._readiness.set("phrases", True)
+        self._readiness.set("agent", True)
+
+    def _voice(self, agent: AgentSettings) -> TtsClient:
+        """How an agent speaks."""
+        deadline_ms = self._settings.orchestrator.tts_first_audio_deadline_ms
+        return TtsClient(self._channels["tts"], self._clock, Voice(agent.voice, agent.locale), deadline_ms)
 
     def _new_call(self, handle: CallHandle, leg: Leg) -> Call:
         assert self._calls is not None  # the registry is not ready before the database is
-        return Call(handle, leg, self._services, self._settings, self._clock, self._calls)
+        agent = self._agents.choose(handle.call_id)
+        handle.agent_digest, handle.locale = agent.digest, agent.settings.locale
+        services = replace(self._services, tts=agent.tts, phrases=agent.phrases)
+        settings = self._settings.model_copy(update={"agent": agent.settings})
+        return Call(handle, leg, services, settings, self._clock, self._calls)
 
     def _on_incoming(self, leg: TelephonyLeg) -> None:
         try:

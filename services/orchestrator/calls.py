@@ -52,6 +52,9 @@ class CallHandle:
     started_at: datetime
     started_ns: int
     events: EventLog = field(default_factory=EventLog)
+    # What it pinned when it began: the bundle's digest (empty: the agent of the settings) and the locale.
+    agent_digest: str = ""
+    locale: str = ""
     _call: RunningCall | None = None
 
     @property

@@ -16,16 +16,13 @@ from services.records.entry import AuditEntry
 log = get_logger(__name__)
 
 BEGIN_DEADLINE_S = 2.0
-# Until bundles exist, an agent is its settings.
-NO_BUNDLE = ""
 
 
 class StoredCalls:
     """Implements call.CallStore over the database."""
 
-    def __init__(self, store: Store, locale: str, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
-        self._locale = locale
         self._clock = clock
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -39,8 +36,8 @@ class StoredCalls:
                     transport=handle.info.transport,
                     caller=handle.info.caller,
                     callee=handle.info.callee,
-                    agent_digest=NO_BUNDLE,
-                    locale=self._locale,
+                    agent_digest=handle.agent_digest,
+                    locale=handle.locale,
                     started_at=handle.started_at,
                     audit=audit,
                 )
@@ -72,8 +69,8 @@ class StoredCalls:
             at=handle.started_at,
             subject=handle.call_id,
             call_id=handle.call_id,
-            bundle_digest=NO_BUNDLE,
-            detail={"transport": info.transport, "locale": self._locale},
+            bundle_digest=handle.agent_digest,
+            detail={"transport": info.transport, "locale": handle.locale},
             personal={"caller": _clean(info.caller), "callee": _clean(info.callee)},
         )
 

@@ -55,7 +55,7 @@ async def until(condition):
 
 
 async def test_a_call_is_in_the_log_from_its_start_to_its_end_and_verifies_with_the_public_key(store, settings):
-    calls = StoredCalls(store, "en-US", CLOCK)
+    calls = StoredCalls(store, CLOCK)
     live = handle("one")
     await calls.begin(live)
     live.events.append(CallEnded(at_ns=CLOCK.now_ns(), cause="remote_hangup", detail="BYE"))
@@ -79,7 +79,7 @@ async def _count(store, call_id, count):
 
 
 async def test_an_end_told_twice_is_one_entry(store):
-    await StoredCalls(store, "en-US", CLOCK).begin(handle("two"))
+    await StoredCalls(store, CLOCK).begin(handle("two"))
     for cause in ("remote_hangup", "failed"):
         await store.calls.finish_call("two", ended_at=CLOCK.wall(), cause=cause)
     store.audit.log.nudge()
@@ -92,7 +92,7 @@ async def test_a_call_begun_just_before_a_crash_is_in_the_log_of_the_next_proces
     # Killed with its writer still asleep: only what PostgreSQL has is left.
     first.audit.log._task.cancel()
     await asyncio.gather(first.audit.log._task, return_exceptions=True)
-    await StoredCalls(first, "en-US", CLOCK).begin(handle("three"))
+    await StoredCalls(first, CLOCK).begin(handle("three"))
     assert await entries(first, "three") == []
     first.audit._signing.cancel()
     first.audit._pool.terminate()
@@ -111,7 +111,7 @@ async def test_answering_waits_for_no_place_in_the_chain(store):
     async with store._pool.acquire() as connection, connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", APPEND_LOCK)
         async with asyncio.timeout(1.0):
-            await StoredCalls(store, "en-US", CLOCK).begin(handle("four"))
+            await StoredCalls(store, CLOCK).begin(handle("four"))
         assert await store.calls.get_call("four")
     await until(lambda: _count(store, "four", 1))
 

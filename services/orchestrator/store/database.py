@@ -9,6 +9,7 @@ from services.common.clock import Clock, sleep_s
 from services.common.errors import UnavailableError
 from services.common.settings import Settings
 from services.orchestrator.store.audit import AuditRoom, open_audit
+from services.orchestrator.store.bundles import BundleStore
 from services.orchestrator.store.calls import CallStore
 from services.orchestrator.store.embedded import EmbeddedPostgres
 from services.orchestrator.store.errors import StoreError, typed_errors
@@ -35,6 +36,7 @@ class Store:
         self.calls = calls
         self.writer = writer
         self.audit = audit
+        self.bundles = BundleStore(pool)
         self.embedded = embedded
         self._pool = pool
 
