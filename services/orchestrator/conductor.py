@@ -31,7 +31,8 @@ class Conductor:
         orchestrator = ctx.settings.orchestrator
         self._ctx = ctx
         self._asr_is_down = asr_is_down
-        self._taker = TurnTaker(orchestrator.turns, orchestrator.asr_final_deadline_ms)
+        locale = ctx.settings.agent.locale
+        self._taker = TurnTaker(orchestrator.turns, orchestrator.asr_final_deadline_ms, locale, (locale,))
         self._signals: deque[on.Signal] = deque()
         self._feeding = False
         self._alarm = Alarm(ctx.clock, ctx.spawn, lambda: self.feed(on.Tick(ctx.clock.now_ns())))
