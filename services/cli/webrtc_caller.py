@@ -17,8 +17,15 @@ from services.cli.lossy import LossyLine
 from services.cli.lossy_webrtc import make_lossy
 from services.common.clock import Clock
 from services.common.errors import DeadlineError, InvalidInputError, UnavailableError
-from services.orchestrator.media.webrtc_audio import RX_RATE_HZ, OpusDecoder, OpusEncoder
+from services.orchestrator.media.webrtc_audio import (
+    RTP_SAMPLES_PER_FRAME,
+    RX_RATE_HZ,
+    OpusDecoder,
+    OpusEncoder,
+    packet_samples,
+)
 from services.orchestrator.media.webrtc_receive import Audio, Reorder, RtpPacket, install_tap
+from services.orchestrator.media.webrtc_silence import SilenceFill
 from services.orchestrator.media.webrtc_track import PacedTrack
 
 RATE_HZ = 16_000
@@ -85,6 +92,7 @@ class WebRtcCaller:
         self._heard = Track(RX_RATE_HZ)
         self._source = ClipSource(self._sent)
         self._reorder = Reorder()
+        self._silence = SilenceFill()
         self._decoder = OpusDecoder()
         self._moved = asyncio.Event()
         self._flowing = asyncio.Event()
@@ -224,6 +232,10 @@ class WebRtcCaller:
             received_ns=now,
         ):
             if isinstance(item, Audio):
+                # A pause of the agent is silence too: the track must hold it, or its words run into one another.
+                samples = packet_samples(item.payload) or RTP_SAMPLES_PER_FRAME
+                paused = self._silence.audio(len(item.payload), samples, item.received_ns)
+                self._heard.add(self._decoder.silence(paused), item.received_ns - paused * 1_000_000 // 48)
                 self._heard.add(self._decoder.decode(item.payload), item.received_ns)
         self._moved.set()
         self._flowing.set()
