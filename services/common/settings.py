@@ -265,13 +265,13 @@ class TurnSettings(Section):
     silence_threshold: float = 0.35
     min_speech_ms: Positive = 64
     # First dip: provisional final and PredictTurn are asked.
-    pause_ms: Positive = 200
+    pause_ms: Positive = 128
     # What kind of caller to expect; the waits follow each caller's own pauses from there (turns/profile.py).
     profile: Literal["default", "elderly", "noisy", "dictation"] = "default"
     # End of turn: the shortest wait, the wait at even odds, the longest wait (turns/endpoint.py).
     endpoint_complete_ms: Positive = 300
-    endpoint_unsure_ms: Positive = 830
-    endpoint_incomplete_ms: Positive = 1500
+    endpoint_unsure_ms: Positive = 1000
+    endpoint_incomplete_ms: Positive = 2000
     # Moves every wait: later is safer, earlier is quicker.
     endpoint_shift_ms: int = 0
     # Replies prepared before the turn is over: at most so many for one utterance.

@@ -3,12 +3,14 @@
 import pytest
 
 from services.common.settings import TurnSettings
+from services.orchestrator.turns import barge_in
 from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns import signals as on
 from services.orchestrator.turns.barge_in import is_backchannel
 from services.orchestrator.turns.echo import is_echo
-from services.orchestrator.turns.expectation import Expectation
+from services.orchestrator.turns.expectation import OPEN, Expectation
 from services.orchestrator.turns.lexicon import lexicon
+from services.orchestrator.turns.utterance import Utterance
 from tests.orchestrator.turn_world import MS, World
 
 SAYING = "Your parcel left the warehouse on Monday and it will arrive on Wednesday before noon."
@@ -324,3 +326,36 @@ def test_settings_can_decide_sooner() -> None:
     onset_ms = world.now_ms
     world.speech(1_200)
     assert world.when(do.StopPlayout) <= onset_ms + 1_032
+
+
+# ---- noise that is taken for words
+
+
+def noisy(partial: str = "", agreed: str = "", wordless: int = 0, since_ms: float = 700) -> barge_in.Verdict:
+    sound = barge_in.Sound(since_ms, 600, still_speaking=True, noisy=True)
+    over = barge_in.Overheard(lexicon("en"), OPEN)
+    return barge_in.by_sound(TurnSettings(), sound, barge_in.SoFar(partial, agreed, wordless), over)
+
+
+def test_on_a_noisy_line_words_are_believed_when_the_next_partial_agrees() -> None:
+    assert noisy("have a good night") is None
+    assert noisy("stop I mean", agreed="stop i mean") == ("stop", "words")
+
+
+def test_a_sound_in_which_the_recogniser_hears_no_words_gives_the_floor_back() -> None:
+    assert noisy(wordless=1, since_ms=1_200) is None
+    assert noisy(wordless=2, since_ms=900) is None
+    assert noisy(wordless=2, since_ms=1_200) == ("resume", "no words")
+
+
+def test_partials_agree_on_the_words_they_begin_with() -> None:
+    utterance = Utterance(1, 0)
+    utterance.partial_came("Where the weather.")
+    assert utterance.agreed == ""
+    utterance.partial_came("I want to stop")
+    assert utterance.agreed == ""
+    utterance.partial_came("I want to stop this")
+    assert utterance.agreed == "i want to stop"
+    utterance.partial_came("")
+    utterance.partial_came("")
+    assert (utterance.agreed, utterance.wordless) == ("", 2)

@@ -71,7 +71,7 @@ def unclear(world: World, text: str = "the blue the", logprob: float = -1.4) -> 
     world.silence(210)
     world.predict(0.95)
     world.text(text, logprob=logprob)
-    world.silence(1_500)
+    world.silence(2_200)
 
 
 def test_words_with_a_low_score_are_asked_again_and_not_guessed() -> None:

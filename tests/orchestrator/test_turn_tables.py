@@ -136,7 +136,7 @@ TABLE: list[tuple[Step, Step, list[str], bool]] = [
     (dipped, hold, ["Discard"], False),
     (dipped, agent_is("speaking"), [], True),
     (dipped_with_text, speaks(160), ["ResumeSpeech"], True),
-    (dipped_with_text, falls_silent(1_600), ["AskTurnModel", "Speculate", "AskTurnModel", "EndTurn"], False),
+    (dipped_with_text, falls_silent(2_200), ["AskTurnModel", "Speculate", "AskTurnModel", "EndTurn"], False),
     (late, says("Yes."), ["EndTurn"], False),
     (late, fails, ["FailTurn"], False),
     (late, waits(8_000), ["FailTurn"], False),

@@ -19,6 +19,10 @@ MAX_BACKCHANNEL_WORDS = 4
 LEAST_PARTIAL_WORDS = 2
 # A long sound is speech when so much of it was voiced.
 LEAST_VOICED = 0.6
+# So many partial texts in a row without words: the recogniser hears no speech in it.
+WORDLESS_PARTIALS = 2
+# A peak this little above the noise of the line may be the noise itself.
+NOISY_DB = 18.0
 
 Taken = Literal["speech", "words"]
 # Who has the floor now and why; None: not yet decided.
@@ -34,6 +38,8 @@ class Sound:
     still_speaking: bool
     distant: bool = False
     below_usual_db: float | None = None
+    # Hardly above the noise of the line: it may be the noise.
+    noisy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +75,25 @@ def by_words(text: str, sound: Sound, over: Overheard) -> Verdict:
     return "stop", "words"
 
 
-def by_sound(settings: TurnSettings, sound: Sound, partial: str, over: Overheard) -> Verdict:
-    """Before a final text: what the sound and the words so far decide."""
+@dataclass(frozen=True, slots=True)
+class SoFar:
+    """Before a final text: the newest partial, what the last two agree on, how many in a row had no words."""
+
+    partial: str = ""
+    agreed: str = ""
+    wordless: int = 0
+
+
+def by_sound(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overheard) -> Verdict:
+    """Before a final text: what the sound and the words so far decide.
+
+    On a noisy line a partial text is believed when the next one agrees: what noise is taken for changes each time.
+    """
+    partial = so_far.partial
     heard = by_words(partial, sound, over)
     faint = sound.below_usual_db is not None and sound.below_usual_db >= FAINT_DB
-    if heard == ("stop", "words") and not faint and len(words_of(partial)) >= LEAST_PARTIAL_WORDS:
+    believed = so_far.agreed if sound.noisy else partial
+    if heard == ("stop", "words") and not faint and len(words_of(believed)) >= LEAST_PARTIAL_WORDS:
         return heard
     if sound.since_onset_ms < settings.barge_in_decide_ms:
         return None
@@ -88,6 +108,8 @@ def by_sound(settings: TurnSettings, sound: Sound, partial: str, over: Overheard
         if short or waited:
             return "resume", "short sound" if short else "no words yet"
         return None
+    if so_far.wordless >= WORDLESS_PARTIALS and sound.since_onset_ms >= settings.barge_in_words_ms:
+        return "resume", "no words"
     if faint:
         # Its final text decides.
         return None

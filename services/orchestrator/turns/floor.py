@@ -54,12 +54,16 @@ class Floor:
         sound = self._sound(utterance, at_ns)
         out: list[do.Decision] = []
         if not utterance.paused:
+            if utterance.resumed and utterance.wordless >= barge_in.WORDLESS_PARTIALS:
+                # A noise that goes on: the agent is not stopped by it again until there are words in it.
+                return []
             needed_ms = PAUSE_AGAIN_MS if utterance.resumed else self._settings.barge_in_pause_ms
             if sound.voiced_ms < needed_ms or utterance.dipped or sound.distant:
                 return []
             utterance.paused = True
             out.append(do.PausePlayout(utterance.number))
-        verdict = barge_in.by_sound(self._settings, sound, utterance.partial, self._overheard())
+        so_far = barge_in.SoFar(utterance.partial, utterance.agreed, utterance.wordless)
+        verdict = barge_in.by_sound(self._settings, sound, so_far, self._overheard())
         return out + self._carry_out(verdict, utterance)
 
     def judge(self, utterance: Utterance) -> tuple[list[do.Decision], str]:
@@ -122,13 +126,14 @@ class Floor:
         voiced_ms = self._voiced_ms(utterance)
         if not utterance.burst_ns and voiced_ms > 0:
             utterance.burst_ns = max(utterance.onset_ns, at_ns - round(voiced_ms * MS))
-        level = self._hearing.level
+        level, above_db = self._hearing.level, self._speech.above_noise_db
         return barge_in.Sound(
             since_onset_ms=(at_ns - utterance.burst_ns) / MS if utterance.burst_ns else 0.0,
             voiced_ms=voiced_ms,
             still_speaking=self._speech.voiced,
             distant=level.distant(self._speech.level_db),
             below_usual_db=level.below_usual_db(self._speech.level_db),
+            noisy=above_db is not None and above_db < barge_in.NOISY_DB,
         )
 
     def _overheard(self) -> barge_in.Overheard:

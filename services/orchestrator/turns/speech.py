@@ -20,6 +20,8 @@ BELOW_PEAK_DB = 35.0
 ONSET_BELOW_PEAK_DB = 28.0
 LOOK_BACK_NS = 160_000_000
 QUIET_DB = -90.0
+# How fast the noise of the line is followed, per frame.
+FLOOR_FOLLOW = 0.05
 
 Edge = Literal["onset", "resumed"]
 
@@ -30,6 +32,7 @@ class SpeechDetector:
     def __init__(self, settings: TurnSettings) -> None:
         self._settings = settings
         self._floor_db = -65.0
+        self._quiet_frames = 0
         self._peak_db = QUIET_DB
         self._parts: deque[tuple[int, float]] = deque(maxlen=32)
         self._run_ns = 0
@@ -51,6 +54,11 @@ class SpeechDetector:
     def level_db(self) -> float | None:
         """Level of the utterance's speech in dBFS, pauses left out (mean power of its frames); None: not measured."""
         return 10 * math.log10(self._power / self._powers) if self._powers else None
+
+    @property
+    def above_noise_db(self) -> float | None:
+        """How far the utterance's peak is above the noise of the line; None: levels are not known."""
+        return self._peak_db - self._floor_db if self._peak_db > QUIET_DB else None
 
     def push(self, frame: VadFrame) -> Edge | None:
         """Take the next frame. "onset" when an utterance begins, "resumed" when it goes on after `dip()`."""
@@ -135,7 +143,10 @@ class SpeechDetector:
         self._parts.extend((start_ns + i * part_ns, level) for i, level in enumerate(frame.levels_db))
         if frame.probability < self._settings.silence_threshold and not self.active:
             mean = sum(frame.levels_db) / len(frame.levels_db)
-            self._floor_db += 0.05 * (max(mean, QUIET_DB) - self._floor_db)
+            # The mean at first, so that a noisy line is known as such within its first words.
+            self._quiet_frames += 1
+            follow = max(FLOOR_FOLLOW, 1 / self._quiet_frames)
+            self._floor_db += follow * (max(mean, QUIET_DB) - self._floor_db)
 
     def _edge_of_sound(self, first_ns: int) -> int:
         """Walk back from the first voiced frame while the level stays above the noise."""

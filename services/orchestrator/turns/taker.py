@@ -188,7 +188,7 @@ class TurnTaker:
     def _on_partial(self, signal: on.PartialText) -> None:
         utterance = self._match(signal.utterance)
         if utterance is not None:
-            utterance.partial = signal.text
+            utterance.partial_came(signal.text)
             self._hearing.read(utterance)
 
     def _on_text(self, signal: on.FinalText) -> None:

@@ -1,9 +1,11 @@
 """What the turn-taker remembers of the utterance in progress."""
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
 from services.orchestrator.turns.completeness import Reading
+from services.orchestrator.turns.lexicon.words import words_of
 
 Doubt = Literal["low score", "language"]
 
@@ -28,6 +30,9 @@ class Utterance:
     probability_ns: int = 0
     asks: int = 0
     partial: str = ""
+    # What the last two partial texts agree on, and how many in a row had no words.
+    agreed: str = ""
+    wordless: int = 0
     text: str | None = None
     text_ns: int = 0
     doubt: Doubt | None = None
@@ -47,6 +52,14 @@ class Utterance:
 
     def __post_init__(self) -> None:
         self.burst_ns = self.onset_ns
+
+    def partial_came(self, text: str) -> None:
+        """Words so far. Two in a row that begin alike are believed sooner than one: what noise is taken for changes."""
+        now = words_of(text)
+        pairs = takewhile(lambda pair: pair[0] == pair[1], zip(words_of(self.partial), now, strict=False))
+        self.agreed = " ".join(word for word, _ in pairs)
+        self.wordless = 0 if now else self.wordless + 1
+        self.partial = text
 
     @property
     def later_dip_ms(self) -> int:
