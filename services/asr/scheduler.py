@@ -109,6 +109,9 @@ class Scheduler:
             slack_ms = (job.deadline_ns - now_ns) / NS_PER_MS - self._cost_ms([job])
             # Alone it would be late as well: then the queue is not to blame, and waiting for it does not help.
             allowed_ms = min(allowed_ms, slack_ms) if slack_ms > 0 else allowed_ms
+        if self._waits_already(job):
+            # The second half of the queue is for calls that have nothing in it.
+            wait_ms, allowed_ms = max(wait_ms, self.queue_ms(now_ns)), allowed_ms / 2
         if wait_ms > allowed_ms:
             raise OverloadedError("Recognition", retry_after_s=max(MIN_RETRY_S, (wait_ms - allowed_ms) / 1000))
         replaced = self._queue.pop(job.key, None)
@@ -216,6 +219,12 @@ class Scheduler:
         others = [other for other in self._queue.values() if other.key != job.key]
         before = itertools.takewhile(lambda other: other is not job, _in_turn([*others, job]))
         return self._rest_ms(now_ns) + self._work_ms(before)
+
+    def _waits_already(self, job: Job) -> bool:
+        return job.call is not None and any(
+            other.call == job.call and other.priority is job.priority and other.key != job.key
+            for other in self._queue.values()
+        )
 
     def _virtual_ns(self, job: Job) -> int:
         same = [

@@ -103,3 +103,23 @@ def test_odd_bytes_and_empty_audio_harm_nothing() -> None:
     assert audio.push(b"", 0) == []
     assert audio.push(b"\x01", 0) == []
     assert audio.push(b"\x01\x02\x03", 0) == []
+
+
+def test_a_gap_in_what_comes_is_heard_as_silence_so_that_words_stay_apart() -> None:
+    audio = AudioIn(8_000)
+    tone = (np.sin(np.arange(160) * 0.6) * 9_000).astype("<i2").tobytes()
+    now_ns = 0
+    for _ in range(10):
+        now_ns += 20_000_000
+        audio.push(tone, now_ns)
+    before = audio.position
+    now_ns += 420_000_000
+    audio.push(tone, now_ns)
+    # 400 ms of silence and 20 ms of tone, at 16 kHz.
+    assert abs(audio.position - before - 6_720) <= 64
+    heard = np.frombuffer(audio.since(before), "<i2").astype(np.float64)
+    assert np.abs(heard[800:5_600]).max() < 20
+    assert np.abs(heard[-160:]).max() > 3_000
+    # A peer that was away for a minute is a second of silence, not a minute.
+    audio.push(tone, now_ns + 60_000_000_000)
+    assert audio.position - before < 6_720 + 17_000

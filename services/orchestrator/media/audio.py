@@ -24,6 +24,8 @@ LEVEL_PARTS = 4
 _LEAST_POWER = 1.0
 _TO_FULL_SCALE_DB = -10 * math.log10(VAD_SAMPLES / LEVEL_PARTS * 32768.0**2)
 MAX_JITTER_NS = 100_000_000
+# Silence that stands for a longer gap in what comes: enough for every detector to see a pause.
+MAX_FILL_NS = 1_000_000_000
 
 Samples = npt.NDArray[np.int16]
 _Floats = npt.NDArray[np.float32]
@@ -128,6 +130,12 @@ class ArrivalClock:
     def __init__(self) -> None:
         self._end_ns: int | None = None
 
+    def gap_ns(self, samples: int, received_ns: int, rate_hz: int = MODEL_RATE_HZ) -> int:
+        """How much later than expected `samples` came that arrived at `received_ns`; not before 0."""
+        if self._end_ns is None:
+            return 0
+        return max(0, received_ns - self._end_ns - samples * 1_000_000_000 // rate_hz)
+
     def push(self, samples: int, received_ns: int, rate_hz: int = MODEL_RATE_HZ) -> int:
         """`samples` at `rate_hz` arrived at `received_ns`: when the last of them was heard."""
         duration_ns = samples * 1_000_000_000 // rate_hz
@@ -172,8 +180,12 @@ class AudioIn:
         """Take what the leg heard, whose last sample reached us at `received_ns`; the VAD frames now complete."""
         if len(pcm) & 1:
             pcm = pcm[:-1]
-        self._raw += pcm
         rate_hz = self._rate_hz
+        gap_ns = self._arrivals.gap_ns(len(pcm) // 2, received_ns, rate_hz)
+        if gap_ns > MAX_JITTER_NS:
+            # A peer that sends nothing in silence: its pause was heard, and words must not run into one another.
+            pcm = bytes(2 * (min(gap_ns, MAX_FILL_NS) * rate_hz // 1_000_000_000)) + pcm
+        self._raw += pcm
         self._end_ns = self._arrivals.push(len(pcm) // 2, received_ns, rate_hz) - self._resampler.delay_ns
         waiting = len(self._raw) // 2 + self._resampler.held
         if waiting * MODEL_RATE_HZ < (VAD_SAMPLES + self._framed - self._converted) * rate_hz:

@@ -110,6 +110,9 @@ def by_sound(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overhear
         return None
     if so_far.wordless >= WORDLESS_PARTIALS and sound.since_onset_ms >= settings.barge_in_words_ms:
         return "resume", "no words"
+    if so_far.agreed and heard == ("resume", "backchannel") and sound.since_onset_ms >= settings.barge_in_words_ms:
+        # What goes on behind "okay" is the noise of the line.
+        return heard
     if faint:
         # Its final text decides.
         return None
