@@ -30,7 +30,7 @@ _VOICED = 0.35
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Declared, in audio time: medians measured on a quiet two-core machine (benchmarks/README.md)."""
+    """Declared, in audio time: turn model and recogniser as measured on two cores, the others estimated."""
 
     vad_ms: int = 3
     predict_ms: int = 60
