@@ -49,9 +49,9 @@ def test_overhead_is_what_is_left_after_the_declared_path_and_only_with_scripted
     assert is_scripted(settings)
     assert not is_scripted(Launch.load(None, "cpu", SCRIPTED[:3]).settings)
     path = declared(settings, 1)
-    # 200 pause + 50 asr + 100 llm + 50 tts is longer than the 300 ms endpoint.
-    assert path.total_ms == 400
-    over = overhead({1: [440.0, 460.0]}, path)
+    # 128 pause + 50 asr + 100 llm + 50 tts is longer than the 300 ms endpoint.
+    assert path.total_ms == 328
+    over = overhead({1: [368.0, 388.0]}, path)
     assert over is not None
     assert over["p50_ms"] == 50.0
     assert overhead({1: [440.0]}, None) is None
