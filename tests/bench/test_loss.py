@@ -23,7 +23,8 @@ async def test_three_percent_of_loss_cut_no_turn_and_a_peer_that_sends_no_silenc
     except MissingModelError as error:
         pytest.skip(str(error))
     assert lossy["lost_percent"] > 1
+    assert lossy["without_an_answer"] == 0
+    # Known gap: with silence suppressed the smallest model rejects one of these four sentences now and then.
+    assert silent["without_an_answer"] <= clean["without_an_answer"] + 1
     for row in (lossy, silent):
-        # Of four sentences; the smallest model rejects one now and then, whatever the line does.
-        assert row["without_an_answer"] <= clean["without_an_answer"] + 1
         assert row["ended_inside_a_sentence"] <= clean["ended_inside_a_sentence"]
