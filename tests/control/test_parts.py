@@ -167,3 +167,12 @@ def test_an_open_breaker_lets_one_probe_through_after_its_time_and_none_before(s
                 opened = now
         else:
             breaker.abandoned()
+
+
+def test_a_probe_that_was_cancelled_leaves_its_place_to_the_next() -> None:
+    breaker = Breaker(1, 10.0)
+    breaker.failed(0)
+    assert breaker.admits(11 * 10**9)
+    assert not breaker.admits(12 * 10**9)
+    breaker.abandoned()
+    assert breaker.admits(12 * 10**9)

@@ -101,10 +101,16 @@ class Executor:
         if isinstance(verdict, Denied):
             state: State = "review" if verdict.how == "human_review" else "failed"
             return await act.held.move(row.effect_id, state, reason=f"rule {verdict.rule}")
-        if not self._breaker(row.tool, act.tool).admits(self.clock.now_ns()):
+        breaker = self._breaker(row.tool, act.tool)
+        if not breaker.admits(self.clock.now_ns()):
             return await act.held.move(row.effect_id, "failed", reason="breaker open")
-        row = await act.held.move(row.effect_id, "executing")
-        return await self._deliver(act, row, again=False)
+        try:
+            row = await act.held.move(row.effect_id, "executing")
+            return await self._deliver(act, row, again=False)
+        except BaseException:
+            # A probe that was cancelled says nothing: its place must not stay taken.
+            breaker.abandoned()
+            raise
 
     async def _deliver(self, act: "_Act", row: EffectRow, *, again: bool) -> EffectRow:
         """One delivery under the attempt's key, and what its end means.
