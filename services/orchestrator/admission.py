@@ -26,6 +26,8 @@ from services.common.settings import AdmissionSettings
 # A place that is busy for more of the time has a queue that does not empty between calls' turns.
 SATURATED: Final = 0.95
 _PERCENTILE: Final = 0.95
+# In units of the spread above the median, for one turn known; it shrinks with the root of their number.
+_DOUBT: Final = 1.0
 _MAX_SAMPLES: Final = 4096
 _MAX_CALLERS: Final = 2000
 # Weights of a long queue are scaled down before they leave the range of a float.
@@ -118,7 +120,9 @@ class Predictor:
             added += wait_p95_ms(calls + 1 + others, each, load) - wait_p95_ms(mean_calls + others, each, load)
         # Where calls have left since, less is predicted than was measured; never less than the middle of it.
         middle = percentile(measured, 0.5)
-        return max(middle, percentile(measured, _PERCENTILE) + added, self._jam_ms())
+        # The P95 of a few turns is little more than the worst of them by chance: what is above the middle counts more.
+        above = (percentile(measured, _PERCENTILE) + added - middle) * (1 + _DOUBT / math.sqrt(len(measured)))
+        return max(middle, middle + above, self._jam_ms())
 
     def _jam_ms(self) -> float:
         """What a caller who waits now will have waited: the usual time, and the age of what is before it."""

@@ -79,17 +79,20 @@ async def test_a_killed_worker_ends_its_own_call_and_the_other_worker_s_goes_on(
     async with machine() as it:
         (first, killed), (second, other) = await it.call(), await it.call()
         assert {killed, other} == {1, 2}
-        os.kill(it.pid(killed), signal.SIGKILL)
+        died = it.pid(killed)
+        os.kill(died, signal.SIGKILL)
         talking = asyncio.create_task(it.talk(second))
         await until(lambda: first.ended)
         assert first.ended.startswith("remote_bye")
-        # A caller who comes now is taken by the worker that is left.
+        # A caller who comes now is taken by the worker that is left, or by the one that is back already.
         third, takes = await it.call()
-        assert takes == other
+        back_already = it.workers.pids.get(f"orchestrator-{killed}") not in (None, died)
+        assert takes == other or back_already
         await talking
         await it.workers.until_ready(30)
-        fourth, takes = await it.call()
-        assert takes == killed
+        fourth, fourth_takes = await it.call()
+        # Whoever carries less gets the call: of the two, the one that was killed.
+        assert fourth_takes == killed or takes == killed
         for leg in (second, third, fourth):
             await leg.hangup()
 
