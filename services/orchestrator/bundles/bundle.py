@@ -8,6 +8,7 @@ from functools import cached_property
 
 from services.orchestrator.bundles.contracts import Operation
 from services.orchestrator.bundles.model import AgentFile, FactType, Goal, Prompt, Rule, Slot, Tool
+from services.orchestrator.bundles.standard import standard
 
 # Facts every call has, beside those a bundle declares.
 CALL_FACTS: dict[str, FactType] = {
@@ -51,8 +52,11 @@ class Bundle:
         return found
 
     def prompt(self, prompt_id: str, locale: str) -> Prompt:
-        """The sentence in `locale`. Raises KeyError for a name that validation would have refused."""
-        return self.prompts[locale][prompt_id]
+        """The sentence in `locale`, its own or the standard one (standard.py).
+
+        Raises KeyError for a name that validation would have refused.
+        """
+        return self.prompts[locale].get(prompt_id) or standard(prompt_id, locale)
 
 
 _FACT_TYPES: dict[str, FactType] = {"integer": "int", "number": "double", "boolean": "bool", "string": "string"}

@@ -7,6 +7,7 @@ from services.orchestrator.bundles.load import Loaded
 from services.orchestrator.bundles.model import Prompt
 from services.orchestrator.bundles.names import nearest
 from services.orchestrator.bundles.problem import Place, Problem
+from services.orchestrator.bundles.standard import STANDARD_NAMES
 from services.orchestrator.bundles.templates import TemplateFault, holes
 
 
@@ -27,7 +28,7 @@ def check_language(loaded: Loaded, bundle: Bundle) -> Iterator[Problem]:
                 else:
                     yield Problem(place, "B072", f"There is no prompt {prompt_id!r}.", nearest(prompt_id, known))
         for prompt_id, prompt in known.items():
-            if prompt_id not in used:
+            if prompt_id not in used and prompt_id not in STANDARD_NAMES:
                 yield Problem(
                     loaded.place(file, prompt_id), "B073", f"Nothing says {prompt_id!r}.", "Use it, or remove it."
                 )
@@ -87,6 +88,8 @@ def _template(loaded: Loaded, bundle: Bundle, file: str, prompt_id: str, prompt:
 
 def _hole(bundle: Bundle, place: Place, prompt_id: str, prompt: Prompt, name: str) -> Iterator[Problem]:
     root, _, field = name.partition(".")
+    if root == "option" and prompt_id in STANDARD_NAMES:
+        return
     if root == "slot":
         slot = bundle.slots.get(field.split(".")[0])
         if slot is None:

@@ -172,6 +172,8 @@ class Goal(Part):
     """What a caller wants, and what fulfils it."""
 
     entry: dict[Locale, Annotated[tuple[str, ...], Field(min_length=1)]]
+    # How the agent names it when it asks which one is meant, or comes back to it: "a refund".
+    title: dict[Locale, str] = {}
     priority: Annotated[int, Field(ge=0, le=1000)] = 100
     needs: tuple[Name, ...] = ()
     do: tuple[Name, ...] = ()

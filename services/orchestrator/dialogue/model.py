@@ -29,7 +29,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One thing the caller does. `name`: a goal (start, cancel) or a slot (fill, select)."""
+    """One thing the caller does. `name`: a goal (start, cancel), a slot (fill, select), an `always` signal (person)."""
 
     kind: ActKind
     name: str = ""
@@ -122,9 +122,10 @@ class EffectDone:
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """Who the caller is by now (after keys, or not: `level` unchanged)."""
+    """Who the caller is by now (after keys, or not: `level` unchanged). `caller`: what `caller.*` arguments are now."""
 
     level: int
+    caller: Mapping[str, Personal[Scalar]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +146,10 @@ Event = CallerSaid | CallerKeyed | ReadDone | Judged | EffectDone | Identified |
 class Say:
     """Say a sentence of the bundle (`prompt`), its places filled by control.ground from `facts`; or `free` text.
 
-    `facts`: dotted name → value, only of committed answers, offered records and the slots of this call.
-    `options`: records or goals to be named in it (a clarification of two).
+    `facts`: dotted name → value, only of committed answers, offered records and the slots of this call: `TOOL.FIELD`,
+    `slot.NAME` (one value), `slot.NAME.FIELD` (a record; money has `minor` and `currency`), `option.first.FIELD`.
+    `options`: what is named at the places {option.first}, {option.second}: templates over `facts`, to be filled first
+    and put there, as "{option.first.merchant}, {option.first.amount_minor|money}"; a goal's is its title, no places.
     """
 
     speech: int
@@ -196,7 +199,7 @@ class Perform:
 
 @dataclass(frozen=True, slots=True)
 class Identify:
-    """Find out who the caller is: keys, masked. The answer is `Identified`."""
+    """Find out who the caller is: keys, masked. The answer is `Identified`. What is asked, `Say` has said before."""
 
     wanted_level: int
 
