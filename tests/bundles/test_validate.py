@@ -29,7 +29,7 @@ BROKEN = [
     ("no YAML", "rules.yaml", "- id: identified\n", "- id: [identified\n", "B001", "not YAML"),
     ("a stray file", "openapi/bank.yaml", None, ("notes.yaml", "{}"), "B004", "No part of a bundle"),
     ("a default locale that is none", "agent.yaml", "default_locale: en-GB", "default_locale: fr-FR", "B020", "fr-FR"),
-    ("an eval that is not there", "agent.yaml", "lexicon:", "evals: [evals/none.yaml]\nlexicon:", "B021", "none.yaml"),
+    ("an eval that is not there", "agent.yaml", "evals: [", "evals: [evals/none.yaml, ", "B021", "none.yaml"),
     (
         "no way to ask for a person",
         "agent.yaml",

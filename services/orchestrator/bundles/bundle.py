@@ -3,10 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from services.orchestrator.bundles.contracts import Operation
+from services.orchestrator.bundles.evals import EvalFile, Scenario, World
 from services.orchestrator.bundles.model import AgentFile, FactType, Goal, Prompt, Rule, Slot, Tool
 from services.orchestrator.bundles.standard import standard
 
@@ -30,6 +31,7 @@ class Bundle:
     prompts: Mapping[str, Mapping[str, Prompt]]
     contracts: Mapping[str, Operation]
     files: Mapping[str, str]
+    evals: Mapping[str, EvalFile] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -50,6 +52,14 @@ class Bundle:
                 kind = operation.answer[field].type if operation and field in operation.answer else "string"
                 found[f"{name}.{field}"] = _FACT_TYPES.get(kind, "string")
         return found
+
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """Those of the files that agent.yaml names, in that order."""
+        return tuple(one for name in self.agent.evals for one in self.evals[name].scenarios)
+
+    def world(self) -> World | None:
+        """Where scenarios happen."""
+        return next((part.world for part in self.evals.values() if part.world is not None), None)
 
     def prompt(self, prompt_id: str, locale: str) -> Prompt:
         """The sentence in `locale`, its own or the standard one (standard.py).

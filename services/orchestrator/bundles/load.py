@@ -16,6 +16,7 @@ from rapidfuzz import process as fuzzy
 from services.common.errors import InvalidInputError
 from services.orchestrator.bundles.bundle import Bundle
 from services.orchestrator.bundles.contracts import Operation, operations
+from services.orchestrator.bundles.evals import EvalFile
 from services.orchestrator.bundles.model import (
     AgentFile,
     GoalsFile,
@@ -38,6 +39,7 @@ TYPES: dict[str, TypeAdapter[Any]] = {
     "goals.yaml": TypeAdapter(GoalsFile),
 }
 PROMPTS: TypeAdapter[PromptsFile] = TypeAdapter(PromptsFile)
+EVALS: TypeAdapter[EvalFile] = TypeAdapter(EvalFile)
 T = TypeVar("T")
 
 
@@ -95,6 +97,7 @@ def load(files: Mapping[str, str]) -> Loaded:
     }
     prompts = _prompts(sources, problems)
     contracts = _contracts(sources, problems)
+    evals = {name: _typed(source, EVALS, problems) for name, source in sources.items() if name.startswith("evals/")}
     problems += [
         Problem(Place(name), "B004", "No part of a bundle has this name.", "See docs/bundles.md for the layout.")
         for name in sources
@@ -111,6 +114,7 @@ def load(files: Mapping[str, str]) -> Loaded:
         prompts=prompts,
         contracts=contracts,
         files=dict(files),
+        evals={name: part for name, part in evals.items() if part is not None},
     )
     return Loaded(sources, problems, bundle)
 
@@ -149,7 +153,7 @@ def _problem(source: Source, item: ErrorDetails, error: ValidationError) -> Prob
 
 def _known_keys(file: str) -> list[str]:
     """Every key of a file's types, for the nearest."""
-    adapter = TYPES.get(file, PROMPTS)
+    adapter = EVALS if file.startswith("evals/") else TYPES.get(file, PROMPTS)
     keys: set[str] = set()
 
     def collect(node: Any) -> None:
