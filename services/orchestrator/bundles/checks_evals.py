@@ -7,6 +7,7 @@ from services.orchestrator.bundles.evals import Scenario, World
 from services.orchestrator.bundles.load import Loaded
 from services.orchestrator.bundles.names import nearest
 from services.orchestrator.bundles.problem import Problem
+from services.orchestrator.bundles.standard import STANDARD_NAMES
 
 # What a moment may wait for beside prompts and slots.
 ASKED = ("yes_no", "goal", "open", "keys")
@@ -88,7 +89,7 @@ def _check_scenario(
     loaded: Loaded, bundle: Bundle, world: World | None, file: str, index: int, scenario: Scenario
 ) -> Iterator[Problem]:
     at: tuple[str | int, ...] = ("scenarios", index)
-    prompts = {prompt for by_id in bundle.prompts.values() for prompt in by_id}
+    prompts = {*STANDARD_NAMES, *(prompt for by_id in bundle.prompts.values() for prompt in by_id)}
     if scenario.locale not in bundle.agent.locales:
         place = loaded.place(file, *at, "locale")
         yield Problem(place, "B104", f"{scenario.locale} is no locale of this bundle.", "Add it to agent.yaml.")
