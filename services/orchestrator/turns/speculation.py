@@ -16,7 +16,8 @@ from services.orchestrator.turns.lexicon.words import normalized
 from services.orchestrator.turns.utterance import Utterance
 
 MS = 1_000_000
-# Each further reply for one utterance is prepared so much later: the earlier ones were for nothing.
+# Each further reply in one pause is prepared so much later: the words change, and the earlier ones were for nothing. A
+# new pause begins anew, for it is as likely the end as the first was.
 LATER_EACH_MS = 200
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ def speculation_due_ns(
     probable_ns = 0
     if log_odds < 0:
         probable_ns = last_voiced_ns + (settings.endpoint_complete_ms + settings.endpoint_unsure_ms) // 2 * MS
-    return max(probable_ns, utterance.text_ns + utterance.speculations * LATER_EACH_MS * MS)
+    return max(probable_ns, utterance.text_ns + utterance.in_this_dip * LATER_EACH_MS * MS)
 
 
 @dataclass(slots=True)

@@ -309,6 +309,7 @@ class TurnTaker:
         if due_ns is not None and at_ns >= due_ns and utterance.text:
             utterance.speculated = utterance.text
             utterance.speculations += 1
+            utterance.in_this_dip += 1
             self._out.append(do.Speculate(utterance.number, utterance.text))
 
     def _ask_due_ns(self, utterance: Utterance) -> int | None:

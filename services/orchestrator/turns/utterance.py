@@ -43,6 +43,8 @@ class Utterance:
     short_dips: int = 0
     speculated: str | None = None
     speculations: int = 0
+    # Of them, those of the pause that lasts now.
+    in_this_dip: int = 0
     # The contest with the agent: the sound being judged began at `burst_ns` (0: not yet), after this much speech.
     paused: bool = False
     resumed: bool = False
@@ -71,4 +73,4 @@ class Utterance:
         self.short_dips += after_dip_ms < SHORT_DIP_MS
         self.dipped = self.late = self.asked_again = False
         self.probability = self.text = self.speculated = self.doubt = None
-        self.asks = 0
+        self.asks = self.in_this_dip = 0
