@@ -34,6 +34,7 @@ _EN = {
     "talk.identify": "Please key in your code.",
     "talk.not_identified": "That does not match what we have.",
     "talk.trouble": "Sorry, something on our side is not working.",
+    "talk.goodbye": "Thank you for calling. Goodbye.",
     "talk.welcome_back": "We were cut off. I still have everything you told me.",
 }
 _DE = {
@@ -62,6 +63,7 @@ _DE = {
     "talk.identify": "Bitte geben Sie Ihren Code über die Tasten ein.",
     "talk.not_identified": "Das stimmt nicht mit unseren Angaben überein.",
     "talk.trouble": "Entschuldigung, bei uns funktioniert gerade etwas nicht.",
+    "talk.goodbye": "Vielen Dank für Ihren Anruf. Auf Wiederhören.",
     "talk.welcome_back": "Wir wurden getrennt. Ich habe noch alles, was Sie mir gesagt haben.",
 }
 STANDARD: Mapping[str, Mapping[str, Prompt]] = {

@@ -147,7 +147,8 @@ class Say:
     """Say a sentence of the bundle (`prompt`), its places filled by control.ground from `facts`; or `free` text.
 
     `facts`: dotted name → value, only of committed answers, offered records and the slots of this call: `TOOL.FIELD`,
-    `slot.NAME` (one value), `slot.NAME.FIELD` (a record; money has `minor` and `currency`), `option.first.FIELD`.
+    `slot.NAME` (one value), `slot.NAME.FIELD` (a record; money has `minor` and `currency`), `option.first.FIELD` (one
+    value is `option.first.value`).
     `options`: what is named at the places {option.first}, {option.second}: templates over `facts`, to be filled first
     and put there, as "{option.first.merchant}, {option.first.amount_minor|money}"; a goal's is its title, no places.
     """
