@@ -130,7 +130,7 @@ def model_files(settings: Settings, names: Iterable[str]) -> Iterator[Finding]:
         wanted += {
             "vad": lambda: [settings.vad.model, settings.vad.turn_model],
             "asr": lambda: [settings.asr.model],
-            "llm": lambda: [settings.llm.model],
+            "llm": lambda: [settings.llm.model, *filter(None, [settings.llm.embedder])],
             "tts": lambda: list(settings.tts.voices),
         }.get(name, list)()
     store = ModelStore(settings.models)

@@ -26,6 +26,7 @@ IDEMPOTENT = (
     "trunkline.asr.v1.AsrService/Describe",
     "trunkline.asr.v1.AsrService/Load",
     "trunkline.llm.v1.LlmService/Warm",
+    "trunkline.llm.v1.LlmService/Embed",
     "trunkline.llm.v1.LlmService/Describe",
     "trunkline.llm.v1.LlmService/Load",
     "trunkline.tts.v1.TtsService/ListVoices",

@@ -138,6 +138,8 @@ class LlmSettings(ServiceSettings):
     max_tokens: Positive = 120
     temperature: float = 0.3
     max_queue: Positive = 32
+    # Sentence embeddings: the second opinion on what a caller wants. Empty: none, and every turn is the model's alone.
+    embedder: str = "all-minilm-l6-v2-int8"
     # llama.cpp only: memory for the prompts of calls that are not in a slot (12 kB a token for the default model).
     prompt_cache_mb: Positive = 256
     # vLLM only.

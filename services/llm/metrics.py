@@ -25,3 +25,6 @@ ACTIVE: Final = Gauge("trunkline_llm_active", "Requests in a slot.")
 ABORTED: Final = Counter(
     "trunkline_llm_aborted", "Generations stopped early: by the caller, for a caller, or refused.", ["cause"]
 )
+EMBED_SECONDS: Final = Histogram(
+    "trunkline_llm_embed_seconds", "From an embedding request's arrival to its answer.", buckets=MS_BUCKETS
+)

@@ -16,6 +16,8 @@ MAX_STOP_CHARS = 64
 MAX_ID_CHARS = 128
 MAX_PRIORITY = 100
 MAX_TEMPERATURE = 2.0
+MAX_TEXTS = 64
+MAX_TEXT_CHARS = 2_000
 
 _ROLES = {
     pb.Message.ROLE_SYSTEM: Role.SYSTEM,
@@ -78,6 +80,17 @@ def parse_messages(wire: Iterable[pb.Message]) -> tuple[Message, ...]:
             "messages", expected=f"at most {MAX_CONTENT_CHARS} characters in all", got=str(chars), remedy=_CUT
         )
     return tuple(messages)
+
+
+def parse_texts(wire: Sequence[str]) -> list[str]:
+    """Texts to embed. Raises InvalidInputError."""
+    if not 1 <= len(wire) <= MAX_TEXTS:
+        raise InvalidInputError("texts", expected=f"1 to {MAX_TEXTS} texts", got=str(len(wire)))
+    for index, text in enumerate(wire):
+        if not text.strip() or len(text) > MAX_TEXT_CHARS:
+            got = f"{len(text)} characters" if text.strip() else "nothing"
+            raise InvalidInputError(f"texts[{index}]", expected=f"1 to {MAX_TEXT_CHARS} characters", got=got)
+    return list(wire)
 
 
 _CUT = "Drop the oldest turns after the system message, or shorten the system message."

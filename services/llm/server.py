@@ -14,12 +14,13 @@ from services.common.errors import DeadlineError, OverloadedError
 from services.common.log import get_logger
 from services.common.rpc_server import GrpcService
 from services.common.settings import Settings
+from services.llm.embedder import Embedder
 from services.llm.engine import Engine, Message, Role
 from services.llm.engines import make_engine
 from services.llm.generation import Generation
-from services.llm.metrics import ABORTED
+from services.llm.metrics import ABORTED, EMBED_SECONDS
 from services.llm.queue import WARM_PRIORITY, WHAT, AdmissionQueue, Work
-from services.llm.requests import Limits, check_fits, identifier, parse_generate, parse_messages
+from services.llm.requests import Limits, check_fits, identifier, parse_generate, parse_messages, parse_texts
 from services.llm.scheduler import Scheduler
 from services.pb.trunkline.common.v1 import common_pb2
 from services.pb.trunkline.llm.v1 import llm_pb2 as pb
@@ -35,8 +36,11 @@ PREEMPTED_RETRY_S = 0.5
 class LlmServicer(rpc.LlmServiceServicer):
     """LlmService over one engine."""
 
-    def __init__(self, engine: Engine, scheduler: Scheduler, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, engine: Engine, embedder: Embedder, scheduler: Scheduler, settings: Settings, clock: Clock
+    ) -> None:
         self._engine = engine
+        self._embedder = embedder
         self._scheduler = scheduler
         self._settings = settings.llm
         self._clock = clock
@@ -93,6 +97,18 @@ class LlmServicer(rpc.LlmServiceServicer):
             ),
         )
 
+    async def Embed(self, request: pb.EmbedRequest, context: Context) -> pb.EmbedResponse:
+        """Beside the engine, not in its queue: a second opinion must not wait for the first."""
+        arrived_ns = self._clock.now_ns()
+        identifier("call_id", request.call_id)
+        vectors = await self._embedder.embed(parse_texts(request.texts))
+        total_ms = (self._clock.now_ns() - arrived_ns) / 1e6
+        EMBED_SECONDS.observe(total_ms / 1000)
+        return pb.EmbedResponse(
+            vectors=[pb.Vector(values=vector.tolist()) for vector in vectors],
+            timings=common_pb2.Timings(total_ms=total_ms),
+        )
+
     async def Load(self, request: common_pb2.LoadRequest, context: Context) -> common_pb2.LoadResponse:
         """How full the model is."""
         return self._scheduler.load().to_proto(self._clock.now_ns())
@@ -110,7 +126,12 @@ class LlmServicer(rpc.LlmServiceServicer):
             engine_version=what.engine_version,
             models=[model],
             device=what.device,
-            details={"slots": str(self._engine.slots), "max_queue": str(self._settings.max_queue), **what.details},
+            details={
+                "slots": str(self._engine.slots),
+                "max_queue": str(self._settings.max_queue),
+                "embedder": self._embedder.name or "none",
+                **what.details,
+            },
         )
 
     def _abort_when_over(self, context: Context, work: Work) -> None:
@@ -134,15 +155,19 @@ class LlmServicer(rpc.LlmServiceServicer):
         )
 
 
-def build(settings: Settings, clock: Clock, engine: Engine | None = None) -> GrpcService:
-    """The service as a process runs it. `engine`: another than the one settings name (tests)."""
+def build(
+    settings: Settings, clock: Clock, engine: Engine | None = None, embedder: Embedder | None = None
+) -> GrpcService:
+    """The service as a process runs it. `engine`, `embedder`: others than those settings name (tests)."""
     chosen = engine or make_engine(settings, clock)
+    opinions = embedder or Embedder(settings)
     slots = chosen.slots
     queue = AdmissionQueue(slots=slots, capacity=settings.llm.max_queue)
-    servicer = LlmServicer(chosen, Scheduler(queue, clock), settings, clock)
+    servicer = LlmServicer(chosen, opinions, Scheduler(queue, clock), settings, clock)
 
     async def warm() -> None:
         await chosen.start()
+        await opinions.start()
         system = Message(Role.SYSTEM, settings.agent.system_prompt)
         greeting = Message(Role.ASSISTANT, settings.agent.greeting)
         # llama.cpp keeps a prefix per slot, so each gets it.
@@ -161,4 +186,8 @@ def build(settings: Settings, clock: Clock, engine: Engine | None = None) -> Grp
     def register(server: grpc.aio.Server) -> None:
         rpc.add_LlmServiceServicer_to_server(servicer, server)
 
-    return GrpcService("llm", (FULL_NAME,), register, warm, chosen.close)
+    async def close() -> None:
+        await opinions.close()
+        await chosen.close()
+
+    return GrpcService("llm", (FULL_NAME,), register, warm, close)

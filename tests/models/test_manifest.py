@@ -22,6 +22,7 @@ def test_every_model_a_profile_runs_is_in_the_manifest_under_that_profile():
     for profile in PROFILES:
         settings = load_settings(env={}, profile=profile)
         names = {settings.vad.model, settings.vad.turn_model, settings.asr.model, settings.llm.model}
+        names.add(settings.llm.embedder)
         for name in names | set(settings.tts.voices):
             assert profile in entries[name].profiles, f"{name} for {profile}"
 

@@ -46,6 +46,11 @@ class LlmServiceStub:
                 request_serializer=trunkline_dot_llm_dot_v1_dot_llm__pb2.WarmRequest.SerializeToString,
                 response_deserializer=trunkline_dot_llm_dot_v1_dot_llm__pb2.WarmResponse.FromString,
                 _registered_method=True)
+        self.Embed = channel.unary_unary(
+                '/trunkline.llm.v1.LlmService/Embed',
+                request_serializer=trunkline_dot_llm_dot_v1_dot_llm__pb2.EmbedRequest.SerializeToString,
+                response_deserializer=trunkline_dot_llm_dot_v1_dot_llm__pb2.EmbedResponse.FromString,
+                _registered_method=True)
         self.Describe = channel.unary_unary(
                 '/trunkline.llm.v1.LlmService/Describe',
                 request_serializer=trunkline_dot_common_dot_v1_dot_common__pb2.DescribeRequest.SerializeToString,
@@ -77,6 +82,15 @@ class LlmServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Embed(self, request, context):
+        """Sentence embeddings, one per text in the order given; the same text has the
+        same vector in whatever company. Idempotent. FAILED_PRECONDITION where the
+        service has no embedder.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Describe(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -101,6 +115,11 @@ def add_LlmServiceServicer_to_server(servicer, server):
                     servicer.Warm,
                     request_deserializer=trunkline_dot_llm_dot_v1_dot_llm__pb2.WarmRequest.FromString,
                     response_serializer=trunkline_dot_llm_dot_v1_dot_llm__pb2.WarmResponse.SerializeToString,
+            ),
+            'Embed': grpc.unary_unary_rpc_method_handler(
+                    servicer.Embed,
+                    request_deserializer=trunkline_dot_llm_dot_v1_dot_llm__pb2.EmbedRequest.FromString,
+                    response_serializer=trunkline_dot_llm_dot_v1_dot_llm__pb2.EmbedResponse.SerializeToString,
             ),
             'Describe': grpc.unary_unary_rpc_method_handler(
                     servicer.Describe,
@@ -168,6 +187,33 @@ class LlmService:
             '/trunkline.llm.v1.LlmService/Warm',
             trunkline_dot_llm_dot_v1_dot_llm__pb2.WarmRequest.SerializeToString,
             trunkline_dot_llm_dot_v1_dot_llm__pb2.WarmResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Embed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trunkline.llm.v1.LlmService/Embed',
+            trunkline_dot_llm_dot_v1_dot_llm__pb2.EmbedRequest.SerializeToString,
+            trunkline_dot_llm_dot_v1_dot_llm__pb2.EmbedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,11 @@ class LlmServiceStub:
     """Fills the prefix cache with messages while the caller still speaks.
     Idempotent.
     """
+    Embed: _grpc.UnaryUnaryMultiCallable[_llm_pb2.EmbedRequest, _llm_pb2.EmbedResponse]
+    """Sentence embeddings, one per text in the order given; the same text has the
+    same vector in whatever company. Idempotent. FAILED_PRECONDITION where the
+    service has no embedder.
+    """
     Describe: _grpc.UnaryUnaryMultiCallable[_common_pb2.DescribeRequest, _common_pb2.DescribeResponse]
     Load: _grpc.UnaryUnaryMultiCallable[_common_pb2.LoadRequest, _common_pb2.LoadResponse]
 
@@ -53,6 +58,11 @@ class LlmServiceAsyncStub(LlmServiceStub):
     Warm: _aio.UnaryUnaryMultiCallable[_llm_pb2.WarmRequest, _llm_pb2.WarmResponse]  # type: ignore[assignment]
     """Fills the prefix cache with messages while the caller still speaks.
     Idempotent.
+    """
+    Embed: _aio.UnaryUnaryMultiCallable[_llm_pb2.EmbedRequest, _llm_pb2.EmbedResponse]  # type: ignore[assignment]
+    """Sentence embeddings, one per text in the order given; the same text has the
+    same vector in whatever company. Idempotent. FAILED_PRECONDITION where the
+    service has no embedder.
     """
     Describe: _aio.UnaryUnaryMultiCallable[_common_pb2.DescribeRequest, _common_pb2.DescribeResponse]  # type: ignore[assignment]
     Load: _aio.UnaryUnaryMultiCallable[_common_pb2.LoadRequest, _common_pb2.LoadResponse]  # type: ignore[assignment]
@@ -76,6 +86,17 @@ class LlmServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_llm_pb2.WarmResponse, _abc.Awaitable[_llm_pb2.WarmResponse]]:
         """Fills the prefix cache with messages while the caller still speaks.
         Idempotent.
+        """
+
+    @_abc_1.abstractmethod
+    def Embed(
+        self,
+        request: _llm_pb2.EmbedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_llm_pb2.EmbedResponse, _abc.Awaitable[_llm_pb2.EmbedResponse]]:
+        """Sentence embeddings, one per text in the order given; the same text has the
+        same vector in whatever company. Idempotent. FAILED_PRECONDITION where the
+        service has no embedder.
         """
 
     @_abc_1.abstractmethod
