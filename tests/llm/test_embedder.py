@@ -71,31 +71,24 @@ async def test_texts_that_cannot_be_embedded_are_refused_by_name(channel: grpc.a
     assert error.field.startswith("texts")
 
 
-async def test_a_short_request_waits_for_one_text_of_a_long_one_and_a_third_is_refused(
-    channel: grpc.aio.Channel, model: ScriptedModel
-) -> None:
+async def test_a_short_request_waits_for_one_text_of_a_long_one_and_a_third_is_refused(model: ScriptedModel) -> None:
     model.gate = threading.Event()
-    stub = rpc.LlmServiceStub(channel)
-
-    async def embed(*texts: str) -> pb.EmbedResponse:
-        return await stub.Embed(pb.EmbedRequest(texts=texts), timeout=5)
-
-    async with asyncio.timeout(5):
-        long = asyncio.create_task(embed(*["long"] * 30))
-        short = asyncio.create_task(embed("short"))
-        # Both are in once a third is refused.
-        while True:
-            third = asyncio.create_task(embed("third"))
-            done, _ = await asyncio.wait([third], timeout=0.1)
-            if done:
-                break
-            third.cancel()
+    embedder = Embedder(CHOSEN, model)
+    try:
+        long = asyncio.create_task(embedder.embed(["long"] * 30))
+        short = asyncio.create_task(embedder.embed(["short"]))
+        await asyncio.sleep(0)  # Both run as far as the thread.
+        with pytest.raises(OverloadedError):
+            await embedder.embed(["third"])
         model.gate.set()
-        await asyncio.gather(long, short)
-    refused = third.exception()
-    assert isinstance(refused, grpc.aio.AioRpcError)
-    assert isinstance(from_rpc_error(refused), OverloadedError)
+        async with asyncio.timeout(5):
+            assert len(await long) == 30
+            assert len(await short) == 1
+    finally:
+        model.gate.set()
+        await embedder.close()
     assert model.seen.index("short") < 3
+    assert "third" not in model.seen
 
 
 async def test_no_second_opinion_in_time_is_none_and_not_an_error(
