@@ -1,1 +1,1 @@
-"""Simulated callers against the real dialogue, control layer, database and back end; gates that judge from the books."""
+"""Simulated callers against the real dialogue, control layer, database and back end; gates that judge the books."""

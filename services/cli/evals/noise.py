@@ -14,12 +14,12 @@ from rapidfuzz.distance import Levenshtein
 
 from services.orchestrator.bundles.bundle import Bundle
 
-KEPT = frozenset("yes no yeah nope not don't never ja nein doch nicht kein keine".split())
+KEPT = frozenset(["yes", "no", "yeah", "nope", "not", "don't", "never", "ja", "nein", "doch", "nicht", "kein", "keine"])
 FILLERS: Mapping[str, tuple[str, ...]] = {"en": ("um", "uh", "er", "well"), "de": ("äh", "ähm", "also", "tja")}
 # Words of numbers: what is most often confused in a bank, and what matters most.
 NUMBERS: Mapping[str, str] = {
-    "en": "two three four five six seven eight nine ten twelve thirteen thirty fourteen forty fifteen fifty sixteen sixty"
-    " seventeen seventy eighteen eighty nineteen ninety twenty hundred",
+    "en": "two three four five six seven eight nine ten twelve thirteen thirty fourteen forty fifteen fifty sixteen"
+    " sixty seventeen seventy eighteen eighty nineteen ninety twenty hundred",
     "de": "zwei drei vier fünf sechs sieben acht neun zehn zwölf dreizehn dreißig vierzehn vierzig fünfzehn fünfzig"
     " sechzehn sechzig siebzehn siebzig achtzehn achtzig neunzehn neunzig zwanzig hundert",
 }
