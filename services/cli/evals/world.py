@@ -6,7 +6,7 @@ connection that the runtime never sees. Each call has a subject of its own, so t
 
 import asyncio
 import contextlib
-import os
+import hashlib
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -114,16 +114,22 @@ class Stage:
     books: Books
     faults: FaultSwitch
 
-    async def enter(self, customer: str, subject: str, extra: str = "") -> None:
+    async def enter(self, customer: str, subject: str, number: str, extra: str = "") -> None:
         """Put one caller into the books. Raises InvalidInputError for SQL that the back end's database refuses."""
-        for sql in (self.world.seed[customer], extra):
-            if sql:
-                try:
-                    await self.pool.execute(sql.replace("{subject}", subject))
-                except asyncpg.PostgresError as error:
-                    raise InvalidInputError(
-                        "world.seed", expected="SQL that runs", got=str(error)[:200], remedy="Correct it."
-                    ) from None
+        person = self.world.customers[customer]
+        places = {"{subject}": subject, "{number}": number}
+        if "{pin_hash}" in self.world.seed[customer]:
+            digest = hashlib.pbkdf2_hmac("sha256", person.pin.encode(), subject.encode(), self.world.pin_rounds)
+            places["{pin_hash}"] = digest.hex()
+        sql = f"{self.world.seed[customer]};{extra}"
+        for place, value in places.items():
+            sql = sql.replace(place, value)
+        try:
+            await self.pool.execute(sql)
+        except asyncpg.PostgresError as error:
+            raise InvalidInputError(
+                "world.seed", expected="SQL that runs", got=str(error)[:200], remedy="Correct it."
+            ) from None
 
 
 @contextlib.asynccontextmanager
@@ -137,9 +143,7 @@ async def stage(bundle: Bundle, directory: Path, data_dir: Path) -> AsyncIterato
         raise InvalidInputError(
             "evals", expected="a file under evals/ with `world:`", got="none", remedy="See docs/evals.md."
         )
-    script = directory / world.back_end
-    if not os.path.isfile(script):
-        raise InvalidInputError("world.back_end", expected="a script of the bundle", got=str(script))
+    script = _script(directory, world)
     settings = load_settings(env={}, overrides={"data_dir": str(data_dir), "database": {"pool_size": 8}})
     server = EmbeddedPostgres(data_dir, SystemClock())
     await server.start()
@@ -154,6 +158,13 @@ async def stage(bundle: Bundle, directory: Path, data_dir: Path) -> AsyncIterato
             await asyncio.sleep(0)
     finally:
         await server.stop()
+
+
+def _script(directory: Path, world: World) -> Path:
+    script = directory / world.back_end
+    if not script.is_file():
+        raise InvalidInputError("world.back_end", expected="a script of the bundle", got=str(script))
+    return script
 
 
 @contextlib.asynccontextmanager

@@ -48,9 +48,9 @@ class Bundle:
         for name, tool in self.tools.items():
             found[f"{name}.committed" if tool.writes else f"{name}.ok"] = "bool"
             operation = self.contracts.get(tool.contract)
-            for field in tool.says:
-                kind = operation.answer[field].type if operation and field in operation.answer else "string"
-                found[f"{name}.{field}"] = _FACT_TYPES.get(kind, "string")
+            for said in tool.says:
+                kind = operation.answer[said].type if operation and said in operation.answer else "string"
+                found[f"{name}.{said}"] = _FACT_TYPES.get(kind, "string")
         return found
 
     def scenarios(self) -> tuple[Scenario, ...]:

@@ -128,7 +128,3 @@ def _check_scenario(
         place = loaded.place(file, *at, "expect", "handover", "route")
         route = expect.handover.route
         yield Problem(place, "B034", f"There is no route {route!r}.", nearest(route, bundle.agent.escalation.routes))
-    for fact in scenario.facts:
-        if fact not in bundle.agent.facts:
-            place = loaded.place(file, *at, "facts", fact)
-            yield Problem(place, "B113", f"There is no fact {fact!r}.", nearest(fact, bundle.agent.facts))

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from services.orchestrator.bundles.model import FactName, Locale, Name, Part, PromptId
+from services.orchestrator.bundles.model import Locale, Name, Part, PromptId
 
 ScenarioId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,63}$")]
 FaultMode = Literal["latency", "error", "drop", "duplicate", "stale", "down"]
@@ -56,7 +56,7 @@ class Expected(Part):
 
     done: tuple[dict[str, Plain], ...] = ()
     # Columns of the world's `state` query.
-    state: dict[str, Plain] = {}
+    state: dict[str, Plain] = Field(default_factory=dict)
     never: tuple[Name, ...] = ()
     says: tuple[PromptId, ...] = ()
     never_says: tuple[PromptId, ...] = ()
@@ -80,10 +80,10 @@ class Scenario(Part):
     customer: Name
     wants: tuple[Name, ...] = ()
     opens: str = ""
-    knows: dict[Name, str] = {}
+    knows: dict[Name, str] = Field(default_factory=dict)
     moments: tuple[Moment, ...] = ()
-    # Facts of the customer that differ from the world's.
-    facts: dict[FactName, Plain] = {}
+    # The call shows no number: who calls is not known from it.
+    withheld: bool = False
     # Other content of the back end for this call: extra statements, as in the world's `seed`.
     seed: str = ""
     faults: tuple[Fault, ...] = ()
@@ -93,15 +93,12 @@ class Scenario(Part):
 
 
 class Customer(Part):
-    """A person in the world's books."""
+    """A person in the world's books. What the number of the call alone shows, and what the right PIN shows."""
 
     locale: Locale
-    number: str = ""
     pin: str = ""
-    # The level at which a call of theirs begins (their number was recognised), and the one the right PIN gives.
-    level: Annotated[int, Field(ge=0, le=9)] = 0
+    number_level: Annotated[int, Field(ge=0, le=9)] = 1
     pin_level: Annotated[int, Field(ge=0, le=9)] = 2
-    facts: dict[FactName, Plain] = {}
 
 
 class Act(Part):
@@ -111,9 +108,9 @@ class Act(Part):
     object: str = ""
     level: Annotated[int, Field(ge=0, le=9)] = 0
     asked_first: bool = False
-    evidence: dict[str, EvidenceKind] = {}
+    evidence: dict[str, EvidenceKind] = Field(default_factory=dict)
     # Words that tell that it was done, per locale: said before it was, they are a lie.
-    claims: dict[Locale, tuple[str, ...]] = {}
+    claims: dict[Locale, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class Books(Part):
@@ -140,9 +137,9 @@ class Variety(Part):
     goal: Name
     opens: tuple[str, ...]
     # Per slot: what is meant (as the books say it) and the ways to say it; one is drawn.
-    knows: dict[Name, tuple["Meant", ...]] = {}
+    knows: dict[Name, tuple["Meant", ...]] = Field(default_factory=dict)
     # What the books hold if it is done: fields, with `{slot.part}` places for what was meant.
-    done: dict[str, Plain] = {}
+    done: dict[str, Plain] = Field(default_factory=dict)
     tool: Name | None = None
 
 
@@ -150,16 +147,21 @@ class Meant(Part):
     """One thing a caller may mean: ways to say it, and what the books call it. `plain`: fields for `done`."""
 
     say: Annotated[tuple[str, ...], Field(min_length=1)]
-    plain: dict[str, Plain] = {}
+    plain: dict[str, Plain] = Field(default_factory=dict)
     # Words of which a read-back of it must name at least one.
     named: tuple[str, ...] = ()
 
 
 class World(Part):
-    """The back end as a process, its customers and its books. `{subject}` in `seed` is the caller of one call."""
+    """The back end as a process, its customers and its books.
+
+    Places in `seed`: `{subject}` and `{number}` of the one call, `{pin_hash}` (PBKDF2-HMAC-SHA256 of the PIN in hex,
+    the subject its salt, `pin_rounds` rounds).
+    """
 
     back_end: str
     schema_: Annotated[str, Field(alias="schema")]
+    pin_rounds: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     seed: dict[Name, str]
     customers: dict[Name, Customer]
     acts: dict[Name, Act]
