@@ -100,6 +100,20 @@ class Dialogue:
             talk.expect()
         return talk.end()
 
+    def trouble(self, *, give_up: bool) -> tuple[Decision, ...]:
+        """Something of ours failed and the turn is lost: say so and ask again, or give up and fetch a person."""
+        talk = self._talk()
+        if self.state.handed_over:
+            return ()
+        talk.tell("talk.trouble")
+        if give_up:
+            talk.hand_over("service_failed")
+        elif self.state.question is not None:
+            talk.ask(self.state.question, prompt_of(talk, self.state.question))
+        advance(talk)
+        talk.expect()
+        return talk.end()
+
     def legal(self) -> Legal:
         """What the caller may mean now."""
         state, question = self.state, self.state.question
