@@ -40,7 +40,7 @@ class Bundle:
 
     def facts(self) -> dict[str, FactType]:
         """Every fact a rule may read: the call's, the declared, and what tools answer."""
-        return {**CALL_FACTS, **self.agent.facts, **self.answered_facts()}
+        return {**CALL_FACTS, **self.agent.fact_types(), **self.answered_facts()}
 
     def answered_facts(self) -> dict[str, FactType]:
         """`tool.committed` and `tool.ok`, and the fields that each tool says."""

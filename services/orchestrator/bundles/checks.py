@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from services.orchestrator.bundles.bundle import Bundle
-from services.orchestrator.bundles.checks_evals import check_evals
+        for check in (_check_agent, _check_goals, check_tools, check_facts, check_language, check_evals):
 from services.orchestrator.bundles.checks_language import check_language
 from services.orchestrator.bundles.checks_tools import check_tools
 from services.orchestrator.bundles.load import Loaded, load, read_directory
@@ -19,7 +19,7 @@ def validate(files: Mapping[str, str]) -> tuple[Bundle | None, list[Problem]]:
     loaded = load(files)
     problems = list(loaded.problems)
     if loaded.bundle is not None:
-        for check in (_check_agent, _check_goals, check_tools, check_language, check_evals):
+        for check in (_check_agent, _check_goals, check_tools, check_facts, check_language, check_evals):
             problems += check(loaded, loaded.bundle)
     problems.sort()
     return (loaded.bundle if not problems else None), problems

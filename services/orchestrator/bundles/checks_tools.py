@@ -23,15 +23,17 @@ def check_tools(loaded: Loaded, bundle: Bundle) -> Iterator[Problem]:
     guarded = {tool for rule in bundle.rules for tool in rule.tools}
     done = {tool for goal in bundle.goals.values() for tool in goal.do}
     resolving = {slot.resolve.tool for slot in bundle.slots.values() if slot.resolve is not None}
+    # Asked by the runtime itself, before anybody may do anything.
+    own = {source.tool for source in bundle.agent.fact_sources().values()} | set(bundle.agent.identifying())
     for name, tool in bundle.tools.items():
-        if name not in guarded:
+        if name not in guarded and name not in own - done - resolving:
             yield Problem(
                 loaded.place(_FILE, name),
                 "B040",
                 f"No rule names the tool {name!r}, so it would always be denied.",
                 "Add a rule for it in rules.yaml.",
             )
-        if name not in done | resolving:
+        if name not in done | resolving | own:
             yield Problem(
                 loaded.place(_FILE, name), "B041", f"Nothing uses the tool {name!r}.", "Use it, or remove it."
             )
@@ -72,7 +74,15 @@ def _contract(loaded: Loaded, bundle: Bundle, name: str, tool: Tool) -> Iterator
         yield Problem(
             place, "B062", f"Tool {name!r} is a write, but {tool.contract} is a GET.", "Correct effect or contract."
         )
-    if not operation.reads and not tool.writes:
+    if operation.reads and tool.effect == "identify":
+        place = loaded.place(_FILE, name, "effect")
+        yield Problem(
+            place,
+            "B054",
+            f"Tool {name!r} takes a secret, but {tool.contract} is a GET: the secret would stand in logs.",
+            "Have the contract take it in the body of a POST.",
+        )
+    elif not operation.reads and tool.effect == "read":
         place = loaded.place(_FILE, name, "effect")
         yield Problem(
             place,
@@ -96,7 +106,7 @@ def _arguments(loaded: Loaded, bundle: Bundle, name: str, tool: Tool, operation:
             yield Problem(
                 place, "B063", f"{tool.contract} has no argument {argument!r}.", nearest(argument, operation.params)
             )
-        if origin.startswith("="):
+        if origin.startswith("=") or (origin == "caller.secret" and tool.effect == "identify"):
             continue
         slot = origin.removeprefix("slot.").split(".")[0]
         if not origin.startswith("slot."):

@@ -14,7 +14,8 @@ Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}-[A-Z]{2}(\+[a-z]{2
 FactName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$")]
 FactType = Literal["int", "double", "bool", "string", "timestamp", "list(string)"]
 Share = Annotated[float, Field(ge=0, le=1)]
-Effect = Literal["read", "write_reversible", "write_money", "write"]
+# identify: asks whether a secret is right. Nothing is changed, and nothing of it is kept, said or shown to a model.
+Effect = Literal["read", "identify", "write_reversible", "write_money", "write"]
 
 
 class Part(BaseModel):
@@ -59,6 +60,41 @@ class Escalation(Part):
     no_agent: Literal["callback", "voicemail", "goodbye"] = "callback"
 
 
+class FactSource(Part):
+    """Where a fact comes from: one field of a read tool's answer, asked for by the server and never by the caller."""
+
+    type: FactType
+    tool: Name
+    field: Name
+
+
+class IdentifyByNumber(Part):
+    """Level 1: whose telephone number this is. Numbers can be forged: nothing that matters may rest on this alone."""
+
+    tool: Name
+    # The field of the answer that says who it is.
+    subject: Name = "subject"
+
+
+class IdentifyByKeys(Part):
+    """Level 2: a secret, keyed and masked, checked by a tool of effect `identify`."""
+
+    tool: Name
+    # The argument that takes the secret, and the field (bool) that says whether it is right.
+    argument: Name
+    verified: Name = "verified"
+    digits: Annotated[int, Field(ge=3, le=12)] = 4
+    # Wrong tries in one call; then no more are taken. The back end should count over calls.
+    attempts: Annotated[int, Field(ge=1, le=5)] = 3
+
+
+class IdentifyFile(Part):
+    """How callers are identified."""
+
+    number: IdentifyByNumber | None = None
+    keys: IdentifyByKeys | None = None
+
+
 class AgentFile(Part):
     """agent.yaml: who this agent is."""
 
@@ -72,10 +108,25 @@ class AgentFile(Part):
     greeting: PromptId
     disclosure: PromptId | None = None
     profile: Literal["default", "elderly", "noisy", "dictation"] = "default"
-    facts: dict[FactName, FactType] = {}
+    # A type alone only declares a fact; one that a rule reads says where it comes from.
+    facts: dict[FactName, FactType | FactSource] = {}
+    identify: IdentifyFile = IdentifyFile()
     lexicon: Lexicon = Lexicon()
     escalation: Escalation
     evals: tuple[str, ...] = ()
+
+    def fact_types(self) -> dict[str, FactType]:
+        """The declared facts and their types."""
+        return {name: fact.type if isinstance(fact, FactSource) else fact for name, fact in self.facts.items()}
+
+    def fact_sources(self) -> dict[str, FactSource]:
+        """Those that come from somewhere."""
+        return {name: fact for name, fact in self.facts.items() if isinstance(fact, FactSource)}
+
+    def identifying(self) -> tuple[str, ...]:
+        """The tools that only the runtime asks, to know who calls."""
+        found = (self.identify.number, self.identify.keys)
+        return tuple(part.tool for part in found if part is not None)
 
 
 class Idempotency(Part):
@@ -132,7 +183,7 @@ class Tool(Part):
     @property
     def writes(self) -> bool:
         """It changes something."""
-        return self.effect != "read"
+        return self.effect not in ("read", "identify")
 
 
 class Rule(Part):

@@ -23,6 +23,8 @@ _TYPES: dict[FactType, cel.Type] = {
     "list(string)": cel.Type.List(cel.Type.STRING),
 }
 _WHERE = re.compile(r"ERROR: <input>:(\d+):(\d+): ([^\n]*?)(?: \(in container ''\))?(?:\n|$)")
+_TEXT = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
+_NAME = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+")
 MAX_EXPRESSION = 2_000
 
 
@@ -36,6 +38,11 @@ class CompileFault:
 
     message: str
     column: int
+
+
+def names_in(expression: str) -> frozenset[str]:
+    """The dotted names a condition reads."""
+    return frozenset(_NAME.findall(_TEXT.sub("''", expression)))
 
 
 class RuleSet:

@@ -1,10 +1,16 @@
 """What the bank does: reads, and acts that happen once per key (Idempotency-Key, with the payload's hash)."""
 
 import hashlib
+import hmac
 import json
 from typing import Any
 
 import asyncpg
+
+
+PIN_ROUNDS = 20_000
+# Wrong PINs in a row, over all calls; then only a person helps.
+MAX_WRONG_PINS = 5
 
 
 class RefusedError(Exception):
@@ -20,6 +26,40 @@ class Books:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
+
+    async def customer(self, subject: str) -> dict[str, Any]:
+        """What rules ask about a customer; the sum of refunds counts what was cancelled again as not refunded."""
+        row = await self._pool.fetchrow(
+            "SELECT vulnerable, (SELECT coalesce(sum(amount_minor), 0)::bigint FROM bank.postings "
+            "WHERE subject = $1 AND kind IN ('refund', 'cancel') AND at > now() - interval '30 days') "
+            "AS refunded_30d_minor FROM bank.customers WHERE subject = $1",
+            subject,
+        )
+        if row is None:
+            raise RefusedError(404, "no such customer")
+        return {"subject": subject, **dict(row)}
+
+    async def by_number(self, number: str) -> dict[str, Any]:
+        """Whose telephone number this is; a number of two customers is nobody's."""
+        rows = await self._pool.fetch("SELECT subject FROM bank.customers WHERE number = $1 AND number <> ''", number)
+        if len(rows) != 1:
+            raise RefusedError(404, "no one customer with this number")
+        return dict(rows[0])
+
+    async def check_pin(self, subject: str, pin: str) -> dict[str, Any]:
+        """Whether it is the customer's PIN; too many wrong ones in a row lock it, right or not."""
+        digest = hashlib.pbkdf2_hmac("sha256", pin.encode(), subject.encode(), PIN_ROUNDS).hex()
+        async with self._pool.acquire() as connection, connection.transaction():
+            row = await connection.fetchrow(
+                "SELECT pin_hash, wrong_pins FROM bank.customers WHERE subject = $1 FOR UPDATE", subject
+            )
+            if row is None:
+                raise RefusedError(404, "no such customer")
+            locked = row["wrong_pins"] >= MAX_WRONG_PINS
+            right = not locked and hmac.compare_digest(row["pin_hash"], digest)
+            wrong = 0 if right else row["wrong_pins"] + 1
+            await connection.execute("UPDATE bank.customers SET wrong_pins = $2 WHERE subject = $1", subject, wrong)
+        return {"verified": right, "locked": locked}
 
     async def cards(self, subject: str) -> list[dict[str, Any]]:
         """The customer's cards."""

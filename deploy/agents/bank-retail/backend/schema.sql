@@ -4,8 +4,15 @@ CREATE SCHEMA IF NOT EXISTS bank;
 CREATE TABLE IF NOT EXISTS bank.customers (
     subject  text PRIMARY KEY,
     street   text NOT NULL,
-    postcode text NOT NULL
+    postcode text NOT NULL,
+    number     text NOT NULL DEFAULT '',
+    -- PBKDF2 of the telephone PIN, salted by the customer; wrong tries in a row, over all calls.
+    pin_hash   text NOT NULL DEFAULT '',
+    wrong_pins integer NOT NULL DEFAULT 0,
+    vulnerable boolean NOT NULL DEFAULT false
 );
+
+CREATE INDEX IF NOT EXISTS customers_by_number ON bank.customers (number);
 
 CREATE TABLE IF NOT EXISTS bank.accounts (
     subject         text PRIMARY KEY REFERENCES bank.customers,
@@ -51,5 +58,6 @@ CREATE TABLE IF NOT EXISTS bank.postings (
     subject text NOT NULL,
     object  text NOT NULL,
     amount_minor bigint,
-    key     text NOT NULL
+    key     text NOT NULL,
+    at      timestamptz NOT NULL DEFAULT now()
 );

@@ -20,7 +20,10 @@ CREATE SCHEMA IF NOT EXISTS clinic;
 CREATE TABLE IF NOT EXISTS clinic.hours (weekday int PRIMARY KEY, opens text NOT NULL, closes text NOT NULL);
 INSERT INTO clinic.hours SELECT day, '08:30', CASE WHEN day = 5 THEN '12:30' ELSE '17:30' END
     FROM generate_series(1, 5) AS day ON CONFLICT DO NOTHING;
-CREATE TABLE IF NOT EXISTS clinic.appointments (subject text PRIMARY KEY, day date NOT NULL, time text NOT NULL);
+CREATE TABLE IF NOT EXISTS clinic.appointments (
+    subject text PRIMARY KEY, day date NOT NULL, time text NOT NULL, number text NOT NULL DEFAULT '',
+    may_reschedule boolean NOT NULL DEFAULT true
+);
 CREATE TABLE IF NOT EXISTS clinic.moves (
     move bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key text NOT NULL UNIQUE, subject text NOT NULL,
     day date NOT NULL, deliveries int NOT NULL DEFAULT 1
@@ -46,6 +49,27 @@ class Calendar:
         row = await self._pool.fetchrow("SELECT opens, closes FROM clinic.hours WHERE weekday = $1", day.isoweekday())
         if row is None:
             return web.json_response({"error": "closed on that day"}, status=404)
+        return web.json_response(dict(row))
+
+    async def find(self, request: web.Request) -> web.StreamResponse:
+        """Whose telephone number this is; one of two patients is nobody's."""
+        if (spoilt := await self._misbehave(request, "findPatient")) is not None:
+            return spoilt
+        number = request.match_info["number"]
+        rows = await self._pool.fetch("SELECT subject FROM clinic.appointments WHERE number = $1", number)
+        if len(rows) != 1:
+            return web.json_response({"error": "no one patient with this number"}, status=404)
+        return web.json_response(dict(rows[0]))
+
+    async def patient(self, request: web.Request) -> web.StreamResponse:
+        """What rules ask about a patient."""
+        if (spoilt := await self._misbehave(request, "getPatient")) is not None:
+            return spoilt
+        row = await self._pool.fetchrow(
+            "SELECT may_reschedule FROM clinic.appointments WHERE subject = $1", request.match_info["subject"]
+        )
+        if row is None:
+            return web.json_response({"error": "no such patient"}, status=404)
         return web.json_response(dict(row))
 
     async def move(self, request: web.Request) -> web.StreamResponse:
@@ -135,6 +159,8 @@ async def _main(dsn: str, host: str, port: int) -> None:
         calendar = Calendar(pool)
         app = web.Application(client_max_size=64 * 1024)
         app.router.add_get("/hours/{day}", calendar.hours)
+        app.router.add_get("/patients/by-number/{number}", calendar.find)
+        app.router.add_get("/patients/{subject}", calendar.patient)
         app.router.add_put("/patients/{subject}/appointment", calendar.move)
         app.router.add_post("/faults", calendar.set_fault)
         app.router.add_delete("/faults", calendar.clear_faults)
