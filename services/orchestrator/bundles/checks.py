@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from services.orchestrator.bundles.bundle import Bundle
-        for check in (_check_agent, _check_goals, check_tools, check_facts, check_language, check_evals):
+from services.orchestrator.bundles.checks_evals import check_evals
+from services.orchestrator.bundles.checks_facts import check_facts
 from services.orchestrator.bundles.checks_language import check_language
 from services.orchestrator.bundles.checks_tools import check_tools
 from services.orchestrator.bundles.load import Loaded, load, read_directory
