@@ -10,6 +10,8 @@ Pure: time comes as an argument. Only failures that say the back end is unwell c
 from dataclasses import dataclass, field
 from typing import Literal
 
+from services.orchestrator.bundles.model import Tool
+
 State = Literal["closed", "open", "half-open"]
 
 
@@ -51,3 +53,19 @@ class Breaker:
     def abandoned(self) -> None:
         """The request was never sent after all: a probe's place is free again."""
         self._probing = False
+
+
+@dataclass(slots=True)
+class Breakers:
+    """One per back-end group, for all calls of a worker: what one call learned of a sick back end, the next knows."""
+
+    _of: dict[str, Breaker] = field(default_factory=dict)
+
+    def of(self, name: str, tool: Tool) -> Breaker:
+        """The breaker of a tool's group; a tool without one has its own."""
+        group = tool.breaker.group if tool.breaker is not None else name
+        found = self._of.get(group)
+        if found is None:
+            failures, open_s = (tool.breaker.failures, tool.breaker.open_s) if tool.breaker is not None else (5, 20)
+            found = self._of[group] = Breaker(failures, open_s)
+        return found

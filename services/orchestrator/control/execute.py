@@ -16,7 +16,7 @@ Barge-in and hang-up stop speech, never this: the caller of `run` shields it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.common.clock import Clock
@@ -26,7 +26,7 @@ from services.orchestrator.bundles.bundle import Bundle
 from services.orchestrator.bundles.contracts import Operation
 from services.orchestrator.bundles.model import Tool
 from services.orchestrator.control.backend import Answer, BackEndError
-from services.orchestrator.control.breaker import Breaker
+from services.orchestrator.control.breaker import Breakers
 from services.orchestrator.control.keys import lock_names
 from services.orchestrator.control.model import Allowed, Denied, Outcome, Scalar, State
 from services.orchestrator.store.effects import EffectRow, EffectStore, HeldEffects, NewEffect
@@ -57,12 +57,12 @@ class Executor:
     effects: EffectStore
     backend: Operations
     clock: Clock
-    _breakers: dict[str, Breaker]
+    breakers: Breakers = field(default_factory=Breakers)
 
     @classmethod
     def over(cls, effects: EffectStore, backend: Operations, clock: Clock) -> "Executor":
         """With all breakers closed."""
-        return cls(effects, backend, clock, {})
+        return cls(effects, backend, clock)
 
     async def run(self, bundle: Bundle, new: NewEffect, subject: str, recheck: Recheck) -> Outcome:
         """Do it, or say what became of it.
@@ -101,7 +101,7 @@ class Executor:
         if isinstance(verdict, Denied):
             state: State = "review" if verdict.how == "human_review" else "failed"
             return await act.held.move(row.effect_id, state, reason=f"rule {verdict.rule}")
-        breaker = self._breaker(row.tool, act.tool)
+        breaker = self.breakers.of(row.tool, act.tool)
         if not breaker.admits(self.clock.now_ns()):
             return await act.held.move(row.effect_id, "failed", reason="breaker open")
         try:
@@ -118,7 +118,7 @@ class Executor:
         The first time, not reaching the back end means that nothing was done; when something was sent before, only an
         answer or a refusal under the same key settles it.
         """
-        breaker = self._breaker(row.tool, act.tool)
+        breaker = self.breakers.of(row.tool, act.tool)
         try:
             answer = await self.backend.one(act.operation, row.request, act.tool.timeout_ms / 1000, key=row.wire_key)
         except BackEndError as error:
@@ -153,14 +153,6 @@ class Executor:
             row = await act.held.move(row.effect_id, "executing", reason="sent again under its key")
             return await self._deliver(act, row, again=True)
         return await act.held.move(row.effect_id, "review", reason="nobody can say what became of it")
-
-    def _breaker(self, name: str, tool: Tool) -> Breaker:
-        group = tool.breaker.group if tool.breaker is not None else name
-        found = self._breakers.get(group)
-        if found is None:
-            failures, open_s = (tool.breaker.failures, tool.breaker.open_s) if tool.breaker is not None else (5, 20)
-            found = self._breakers[group] = Breaker(failures, open_s)
-        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 
 from services.orchestrator.bundles.contracts import Field, Operation
+from services.orchestrator.bundles.model import Slot
 from services.orchestrator.control.model import Proposal, Rejected, Scalar, Value
 
 _TYPES: dict[str, tuple[type, ...]] = {"integer": (int,), "number": (int, float), "boolean": (bool,), "string": (str,)}
@@ -15,15 +16,25 @@ MAX_TEXT = 500
 _WORD = re.compile(r"[^\W_]+")
 
 
-def check(proposal: Proposal, operation: Operation, records: Mapping[str, frozenset[Scalar]]) -> Rejected | None:
-    """None when it may go on to policy. `records`: per argument, the values that records of this call allow."""
+def check(
+    proposal: Proposal,
+    operation: Operation,
+    records: Mapping[str, frozenset[Scalar]],
+    slots: Mapping[str, Slot] | None = None,
+) -> Rejected | None:
+    """None when it may go on to policy.
+
+    `records`: per argument, the values that records of this call allow. `slots`: per argument, the slot it comes from.
+    """
     for name, field in operation.params.items():
         if field.required and name not in proposal.args:
             return Rejected(name, "is missing")
     for name, value in proposal.args.items():
         if name not in operation.params:
             return Rejected(name, "is no argument of the contract")
-        fault = _kind(operation.params[name], value.value.reveal()) or _evidence(value, records.get(name, frozenset()))
+        fault = _kind(operation.params[name], value.value.reveal()) or _evidence(
+            value, records.get(name, frozenset()), (slots or {}).get(name)
+        )
         if fault:
             return Rejected(name, fault)
     return None
@@ -38,16 +49,22 @@ def _kind(field: Field, value: Scalar) -> str:
     return ""
 
 
-def _evidence(value: Value, records: frozenset[Scalar]) -> str:
+def _evidence(value: Value, records: frozenset[Scalar], slot: Slot | None) -> str:
     plain, origin = value.value.reveal(), value.evidence.origin
     if origin in ("caller", "constant"):
         # Put there by the runtime, never by a model: the executor builds these itself.
         return ""
-    if origin == "record":
+    if origin == "record" or (slot is not None and slot.type == "ref"):
         return "" if plain in records else "is in no record of this call"
     heard = value.evidence.text.reveal()
     if not heard.strip():
         return "has no words that say it"
+    if slot is not None and slot.type == "enum":
+        # A closed set, chosen by understanding from whatever words the caller has for it.
+        return "" if plain in slot.values else "is no value of its slot"
+    if slot is not None and slot.type != "text":
+        # A grammar read it from the words and writes it its own way ("Y O one" is "YO1"); amounts bring a currency.
+        return ""
     return "" if _said(plain, heard) else "is not in the words that should say it"
 
 

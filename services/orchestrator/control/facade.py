@@ -1,0 +1,345 @@
+"""The control layer of one call: the only door from a dialogue to systems of record. Thin: each step is a part of its own.
+
+    Read ─────► policy ─► breaker, deadline, cache ─► ReadDone
+    Judge ────► evidence ─► facts fetched here ─► policy ─► Judged (to a person: a review is asked for)
+    Perform ──► evidence ─► heard confirmation ─► Executor (policy again, on fresh facts) ─► EffectDone
+    Say ──────► ground / claim guard ─► words
+
+What the caller and a model say never decides: arguments of the caller's identity are put in here, facts are fetched
+here, and what was read back is compared with what is done.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from services.common.errors import DeadlineError, TrunklineError
+from services.common.log import get_logger
+from services.common.personal import Personal
+from services.orchestrator.bundles.bundle import Bundle
+from services.orchestrator.bundles.model import Slot
+from services.orchestrator.control.backend import BackEndError
+from services.orchestrator.control.claims import Supported, check
+from services.orchestrator.control.confirm import Confirmations, bound, reads_back
+from services.orchestrator.control.execute import PayloadMismatchError
+from services.orchestrator.control.facts import Caller, constant, gather
+from services.orchestrator.control.ground import Speaker, UngroundedError, fallback, ground
+from services.orchestrator.control.identity import Identity
+from services.orchestrator.control.keys import business_key, request_hash
+from services.orchestrator.control.ledger import Ledger
+from services.orchestrator.control.model import Allowed, Denied, Evidence, Outcome, Proposal, Rejected, Scalar, Value
+from services.orchestrator.control.reader import Reader
+from services.orchestrator.control.room import ControlRoom
+from services.orchestrator.control.trail import Trail
+from services.orchestrator.control.validate import check as check_evidence
+from services.orchestrator.dialogue.model import (
+    EffectDone,
+    Identified,
+    Identify,
+    Judge,
+    Judged,
+    Perform,
+    Played,
+    Read,
+    ReadDone,
+    Say,
+)
+from services.orchestrator.store.effects import NewEffect
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """A proposal as the runtime completed it, and the facts it was judged by."""
+
+    proposal: Proposal
+    facts: Mapping[str, Any]
+    verdict: Allowed | Denied | Rejected
+
+
+class ControlLayer:
+    """One per call. Every method answers; what goes wrong is an answer too, never an exception but cancellation."""
+
+    def __init__(
+        self, room: ControlRoom, bundle: Bundle, call_id: str, caller: Caller, locale: str, speaker: Speaker
+    ) -> None:
+        """`locale`: of the call, one of the bundle's; `speaker`: its pack."""
+        self._room, self._bundle, self._call_id = room, bundle, call_id
+        self.caller, self._locale, self._speaker = caller, locale, speaker
+        self.ledger = Ledger()
+        backend = room.backend(bundle.agent.id)
+        self._executor = room.executor(backend)
+        self._reader = Reader(bundle, backend, room.breakers, room.clock)
+        self._policy = room.policy(bundle)
+        self._identity = Identity(bundle, caller, self._reader)
+        self._confirmations = Confirmations()
+        self._trail = Trail(room.audit, room.clock, call_id, bundle.digest)
+        self._to_confirm: Proposal | None = None
+        self._begun = set[str]()
+
+    # ---- who calls
+
+    async def begin(self) -> Identified:
+        """At the start of a call: whose number it is."""
+        how = await self._identity.by_number()
+        self._trail.note("control.identify", {"by": "number", "result": how}, self.caller.subject)
+        return self._identified(how)
+
+    async def resume(self, level: int) -> Identified:
+        """Another worker had the call up to here, at `level`: its acts and who calls are known again."""
+        answer = await self.begin()
+        for row in await self._room.effects.of_call(self._call_id):
+            self.ledger.done(row.tool, row.outcome())
+            self._begun.add(row.request_hash)
+        self.caller.level = max(self.caller.level, level if self.caller.subject else 0)
+        return Identified(self.caller.level, answer.caller)
+
+    async def identify(self, decision: Identify, keys: Personal[str]) -> Identified:
+        """By a secret that was keyed. `locked`: no more tries in this call."""
+        how = await self._identity.by_keys(keys)
+        detail = {"by": "keys", "result": how, "wanted": decision.wanted_level}
+        self._trail.note("control.identify", detail, self.caller.subject)
+        return self._identified(how)
+
+    def _identified(self, how: str) -> Identified:
+        known = {name: Personal[Scalar](value, name) for name in ("subject", "ani", "locale") if (value := self.caller.value(name))}
+        return Identified(self.caller.level, known, how)
+
+    # ---- reading
+
+    async def read(self, decision: Read) -> ReadDone:
+        """Ask a back end, when the rules let this caller. Several may run at once."""
+        number, tool = decision.request, decision.tool
+        spec = self._bundle.tools.get(tool)
+        if spec is None or spec.effect != "read":
+            return ReadDone(number, tool, None, "refused")
+        given = {name: value.reveal() for name, value in decision.args.items()}
+        args = self._own(tool, given)
+        verdict = await self._decide(tool, args, 1.0, fresh=False)
+        if isinstance(verdict[0], Denied):
+            self._trail.note("control.denied", {"tool": tool, "rule": verdict[0].rule, "how": verdict[0].how}, self.caller.subject)
+            return ReadDone(number, tool, None, "denied", verdict[0])
+        try:
+            records = await self._reader.records(tool, args)
+        except BackEndError as error:
+            return ReadDone(number, tool, None, "refused" if error.kind == "refused" else "down")
+        except (KeyError, TrunklineError):
+            return ReadDone(number, tool, None, "refused")
+        self.ledger.read(tool, records)
+        return ReadDone(number, tool, records)
+
+    # ---- acting
+
+    async def judge(self, decision: Judge) -> Judged:
+        """The verdict. A proposal that a person has to decide is put before one: that much is promised by saying so."""
+        weighed = await self._weigh(decision.proposal, fresh=False)
+        self._confirmations.judged(weighed.proposal)
+        verdict = weighed.verdict
+        self._refused(weighed)
+        if isinstance(verdict, Denied) and verdict.how == "human_review":
+            outcome = await self._run(weighed)
+            if outcome is None or outcome.state != "review":
+                # Somebody else has it, or it cannot be put anywhere: then no colleague looks, and none is promised.
+                return Judged(decision.request, Denied(verdict.rule, "deny", None))
+        must = isinstance(verdict, Allowed) and self._policy.must_confirm(weighed.proposal.tool, weighed.facts)
+        # Read back even where no rule asks for it, it is bound all the same.
+        self._to_confirm = weighed.proposal if isinstance(verdict, Allowed) else None
+        return Judged(decision.request, verdict, must)
+
+    async def perform(self, decision: Perform) -> EffectDone:
+        """At most once, and only as it was confirmed. Cancelling the call does not cancel an act under way."""
+        number, tool = decision.request, decision.proposal.tool
+        weighed = await self._weigh(decision.proposal, fresh=False)
+        verdict = weighed.verdict
+        if isinstance(verdict, Rejected):
+            self._refused(weighed)
+            return EffectDone(number, tool, Outcome("", "failed", {}, f"refused {verdict.argument} {verdict.reason}"))
+        void = self._confirmed(weighed, decision.confirmed)
+        if void:
+            self._trail.note("control.unconfirmed", {"tool": tool, "why": void}, self.caller.subject)
+            return EffectDone(number, tool, Outcome("", "failed", {}, f"rule confirmation ({void})"))
+        try:
+            outcome = await self._run(weighed)
+        except PayloadMismatchError:
+            self._trail.note("control.mismatch", {"tool": tool}, self.caller.subject)
+            return EffectDone(number, tool, None, mismatch=True)
+        return EffectDone(number, tool, outcome)
+
+    def played(self, event: Played) -> None:
+        """A speech ended: what was read back in it counts as heard only to its last word."""
+        self._confirmations.played(event.speech, event.complete, self._room.clock.now_ns())
+
+    # ---- speaking
+
+    def fill(self, say: Say) -> str:
+        """The words of a decision, grounded or guarded; an honest sentence where they would claim what nobody answered."""
+        if not say.prompt:
+            return self.guard(say.free)
+        try:
+            text = ground(self._bundle, self._locale, say, self.ledger, self._speaker)
+        except UngroundedError as error:
+            log.warning("sentence not grounded", prompt=error.prompt, what=error.what, call=self._call_id)
+            self._trail.note("control.ungrounded", {"prompt": error.prompt, "what": error.what}, self.caller.subject)
+            return fallback(self._locale)
+        self._bind(say)
+        return text
+
+    def guard(self, free: str) -> str:
+        """A model's text when it claims nothing; else the sentence that asks what is wanted."""
+        language = self._locale.split("-")[0]
+        facts = [fact for fact in self.ledger.facts() if fact[0] != self.caller.subject]
+        claim = check(free, Supported.by(facts, self._room.sentences(self._bundle, self._locale), language), language)
+        if claim is None:
+            return free
+        self._trail.note("control.claim", {"kind": claim.kind}, self.caller.subject)
+        return self._bundle.prompt("talk.open", self._locale).text
+
+    async def close(self) -> None:
+        """The call is over: what was noted is in the log. Acts under way go on in the worker."""
+        await self._trail.close()
+
+    # ---- parts
+
+    def _bind(self, say: Say) -> None:
+        """This speech reads the judged proposal back, when it says its arguments."""
+        proposal = self._to_confirm
+        tool = self._bundle.tools[proposal.tool] if proposal is not None else None
+        if proposal is None or tool is None or tool.confirm is None or tool.confirm.prompt != say.prompt:
+            return
+        facts = {name: value.reveal() for name, value in say.facts.items()}
+        if reads_back(tool, proposal, facts):
+            self._confirmations.ask(proposal, say.speech)
+
+    def _confirmed(self, weighed: _Weighed, told: bool) -> str:
+        """Empty when nothing stands in the way; else why the yes does not count."""
+        proposal = weighed.proposal
+        must = self._policy.must_confirm(proposal.tool, weighed.facts)
+        if request_hash(proposal.tool, proposal.plain()) in self._begun:
+            # Begun already, so confirmed already: by the worker that had this call before, or by this one.
+            return ""
+        if not must and not told:
+            return ""
+        void = self._confirmations.use(proposal, self._room.clock.now_ns())
+        if not void and told:
+            self._trail.note("control.confirmed", {"tool": proposal.tool, "bound": bound(proposal)}, self.caller.subject)
+            return ""
+        return (void or "not confirmed") if must else ""
+
+    async def _weigh(self, proposal: Proposal, *, fresh: bool) -> _Weighed:
+        spec = self._bundle.tools.get(proposal.tool)
+        if spec is None or not spec.writes:
+            return _Weighed(proposal, {}, Rejected("tool", "is no act of this agent"))
+        proposal = self._complete(proposal)
+        await self._fetch_records(proposal)
+        verdict, facts = await self._decide(proposal.tool, proposal.plain(), proposal.confidence, fresh=fresh)
+        if not self.caller.subject and isinstance(verdict, Denied) and verdict.how == "step_up":
+            # Who it is comes first; what they said is weighed afterwards.
+            return _Weighed(proposal, facts, verdict)
+        operation = self._bundle.contracts[spec.contract]
+        rejected = check_evidence(proposal, operation, self._allowed(proposal), self._slots(proposal.tool))
+        return _Weighed(proposal, facts, rejected or verdict)
+
+    def _complete(self, proposal: Proposal) -> Proposal:
+        """With the arguments that are the runtime's own; whatever came in their place is overwritten or dropped."""
+        args = {name: value for name, value in proposal.args.items() if value.evidence.origin not in ("caller", "constant")}
+        for name, value in self._own(proposal.tool, {}).items():
+            args[name] = Value(Personal(value, "caller"), Evidence("caller"))
+        return Proposal(proposal.tool, args, proposal.turn)
+
+    def _own(self, tool: str, given: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """`given` with caller.* and constants put in."""
+        found = dict(given)
+        for name, origin in self._bundle.tools[tool].args.items():
+            if origin.startswith("="):
+                found[name] = constant(origin)
+            elif origin.startswith("caller."):
+                found.pop(name, None)
+                if value := self.caller.value(origin.removeprefix("caller.")):
+                    found[name] = value
+        return found
+
+    async def _fetch_records(self, proposal: Proposal) -> None:
+        """Records that arguments come from and this worker has not read: of a call that another worker had before."""
+        slots = self._slots(proposal.tool).values()
+        tools = {slot.resolve.tool for slot in slots if slot.resolve is not None}
+        for tool in tools:
+            if self.ledger.records(tool) is None:
+                await self.read(Read(0, tool, {}))
+
+    async def _decide(
+        self, tool: str, args: Mapping[str, Scalar], confidence: float, *, fresh: bool
+    ) -> tuple[Allowed | Denied, dict[str, Any]]:
+        facts = await gather(
+            self._bundle, self._policy.reads(tool), tool, args, confidence, self.caller, self.ledger, self._reader,
+            fresh=fresh,
+        )  # fmt: skip
+        return self._policy.decide(tool, facts), facts
+
+    async def _run(self, weighed: _Weighed) -> Outcome | None:
+        """To the executor, in a task that outlives the call. None: the database is away, and nothing was begun.
+
+        Raises PayloadMismatchError.
+        """
+        proposal, args = weighed.proposal, weighed.proposal.plain()
+        tool = self._bundle.tools[proposal.tool]
+
+        async def recheck() -> Allowed | Denied:
+            verdict, _ = await self._decide(proposal.tool, args, proposal.confidence, fresh=True)
+            return verdict
+
+        new = NewEffect(
+            effect_id=uuid.uuid4().hex,
+            idempotency_key=business_key(self._bundle.agent.id, proposal.tool, tool, self.caller.subject, args),
+            window_s=tool.idempotency.window_s if tool.idempotency is not None else 86_400,
+            request_hash=request_hash(proposal.tool, args),
+            call_id=self._call_id,
+            turn=proposal.turn,
+            agent_digest=self._bundle.digest,
+            tool=proposal.tool,
+            request=args,
+        )
+        work = self._room.keep(self._executor.run(self._bundle, new, self.caller.subject, recheck))
+        try:
+            outcome = await asyncio.shield(work)
+        except PayloadMismatchError:
+            raise
+        except DeadlineError:
+            # Somebody else works on the same thing and has not ended: nobody can say yet.
+            outcome = Outcome(new.effect_id, "unknown", {}, "something else holds what this needs")
+        except TrunklineError as error:
+            log.error("act not begun", tool=proposal.tool, call=self._call_id, error=type(error).__name__)
+            return None
+        self._begun.add(new.request_hash)
+        self.ledger.done(proposal.tool, outcome)
+        self._reader.forget()
+        return outcome
+
+    def _slots(self, tool: str) -> dict[str, Slot]:
+        """Argument → the slot it comes from."""
+        found: dict[str, Slot] = {}
+        for name, origin in self._bundle.tools[tool].args.items():
+            slot = self._bundle.slots.get(origin.removeprefix("slot.").split(".")[0])
+            if origin.startswith("slot.") and slot is not None:
+                found[name] = slot
+        return found
+
+    def _allowed(self, proposal: Proposal) -> dict[str, frozenset[Scalar]]:
+        """Argument → the values that records of this call have for it."""
+        found: dict[str, frozenset[Scalar]] = {}
+        for name, slot in self._slots(proposal.tool).items():
+            field = self._bundle.tools[proposal.tool].args[name].rpartition(".")[2]
+            if slot.resolve is not None:
+                found[name] = self.ledger.allows(slot.resolve.tool, field)
+        return found
+
+    def _refused(self, weighed: _Weighed) -> None:
+        tool, verdict = weighed.proposal.tool, weighed.verdict
+        if isinstance(verdict, Rejected):
+            detail = {"tool": tool, "argument": verdict.argument, "reason": verdict.reason}
+            self._trail.note("control.rejected", detail, self.caller.subject)
+        elif isinstance(verdict, Denied):
+            detail = {"tool": tool, "rule": verdict.rule, "how": verdict.how}
+            self._trail.note("control.denied", detail, self.caller.subject)
