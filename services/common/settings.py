@@ -420,6 +420,21 @@ class BundlesSettings(Section):
         return frozenset(bytes.fromhex(key) for key in self.trusted_keys) or None
 
 
+class ControlSettings(Section):
+    """What stands between a dialogue and systems of record (docs/control.md)."""
+
+    # Agent id → base URL of its back end: backends.bank-retail = "http://127.0.0.1:8090".
+    backends: dict[str, Annotated[str, Field(pattern=r"^https?://")]] = {}
+    # Acts left open by a dead worker or a lost answer, and reviews past their deadline, are looked for so often.
+    recover_every_s: Annotated[float, Field(gt=0)] = 5.0
+    # An act that nobody has moved for so long was left: longer than any tool's deadline.
+    left_open_s: Annotated[float, Field(gt=0)] = 40.0
+    # A reviewer has so long; then the caller is called back with a no.
+    review_s: Positive = 4 * 3600
+    # 32 bytes in hex that wrap the keys of what acts were asked with; empty: made under `data_dir`/control.
+    seal_key_file: Path | None = None
+
+
 class OrchestratorSettings(Section):
     """The process that owns calls."""
 
@@ -486,6 +501,7 @@ class Settings(Section):
     agent: AgentSettings = AgentSettings()
     records: RecordsSettings = RecordsSettings()
     bundles: BundlesSettings = BundlesSettings()
+    control: ControlSettings = ControlSettings()
     scripted: ScriptedSettings = ScriptedSettings()
 
 

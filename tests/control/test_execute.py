@@ -10,7 +10,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from services.cli.caller_role import free_ports
 from services.common.clock import SystemClock
 from services.common.settings import load_settings
 from services.orchestrator.bundles.checks import validate_directory
@@ -18,10 +17,9 @@ from services.orchestrator.control.backend import BackEnd
 from services.orchestrator.control.execute import Executor, PayloadMismatchError
 from services.orchestrator.control.keys import business_key, request_hash
 from services.orchestrator.control.model import Allowed, Denied
-from services.orchestrator.store.database import migrated_pool
+from services.orchestrator.store.database import open_pool
 from services.orchestrator.store.effects import EffectStore, HeldEffects, NewEffect
-from tests.bundles.bank import running_bank
-from tests.store.conftest import empty, server  # noqa: F401  # fixtures
+from tests.control.conftest import as_on_the_first_day
 
 BUNDLE, _ = validate_directory(Path(__file__).parents[2] / "deploy" / "agents" / "bank-retail")
 # Fast deadlines: the tests wait for them.
@@ -72,19 +70,16 @@ class World:
 
     async def clean(self) -> None:
         """As on the first day."""
-        await self.bank.heal()
-        await self.bank.rows("TRUNCATE bank.postings, bank.acts")
-        await self.pool.execute("TRUNCATE effects, reviews")
+        await as_on_the_first_day(self.bank.dsn, self.bank)
 
 
 @pytest.fixture
-async def world(empty):  # noqa: F811
+async def world(bank_home):
+    dsn, bank = bank_home
+    await as_on_the_first_day(dsn, bank)
     settings = load_settings(env={}, overrides={"database": {"pool_size": 8}})
-    async with (
-        running_bank(empty, free_ports(1)[0]) as bank,
-        aiohttp.ClientSession() as http,
-    ):
-        pool = await migrated_pool(empty, settings)
+    async with aiohttp.ClientSession() as http:
+        pool = await open_pool(dsn, settings)
         yield World(bank, pool, http)
         pool.terminate()
         await asyncio.sleep(0)

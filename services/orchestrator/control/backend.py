@@ -57,6 +57,8 @@ class BackEnd:
         return [_fields(operation, row) for row in body]
 
     async def _request(self, operation: Operation, args: Mapping[str, Scalar], timeout_s: float, key: str) -> Any:
+        if not self._base:
+            raise BackEndError("unreached", "no back end is named for this agent (control.backends)")
         path = operation.path
         query: dict[str, str] = {}
         body: dict[str, Scalar] = {}

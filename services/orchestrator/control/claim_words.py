@@ -51,14 +51,39 @@ _EN = ClaimWords(
         rf"(?:\b(?:will|shall|going to|gonna|about to)|['’]ll)\b[^.!?]{{0,40}}?\b(?:{_EN_DO})\b",
         rf"(?:\b(?:am|are|is|now)|['’](?:m|re|s))\b[^.!?]{{0,40}}?\b(?:{_EN_DOING})ing\b",
         rf"(?:^|[.!?;:,]\s*)(?:all |it'?s |that'?s |now )?(?:{_EN_DONE})\b",
-        r"\bsuccess(?:fully|ful)?\b|\ball set\b|\btaken care\b|\b(?:went|gone|goes) through\b|\bon (?:its|the) way\b|\byou(?:'ll| will) (?:get|receive|have|see)\b",
+        r"\bsuccess(?:fully|ful)?\b|\ball set\b|\btaken care\b|\b(?:went|gone|goes) through\b",
+        r"\bon (?:its|the) way\b|\byou(?:'ll| will) (?:get|receive|have|see)\b",
         r"\bno longer (?:active|valid|usable)\b|\bmoney back\b|\bgood to go\b",
     ),
     months=frozenset(
-        "january february march april may june july august september october november december jan feb mar apr jun jul "
-        "aug sep sept oct nov dec".split()
+        [
+            "january",
+            "february",
+            "march",
+            "april",
+            "may",
+            "june",
+            "july",
+            "august",
+            "september",
+            "october",
+            "november",
+            "december",
+            "jan",
+            "feb",
+            "mar",
+            "apr",
+            "jun",
+            "jul",
+            "aug",
+            "sep",
+            "sept",
+            "oct",
+            "nov",
+            "dec",
+        ]
     ),
-    days=frozenset("monday tuesday wednesday thursday friday saturday sunday".split()),
+    days=frozenset(["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]),
     relative=re.compile(
         r"\b(?:tomorrow|yesterday|tonight|midnight|noon|fortnight|"
         r"(?:next|last|this|past|coming|within|in|after) (?:an? |the |few |next )*"
@@ -72,7 +97,7 @@ _EN = ClaimWords(
         re.IGNORECASE,
     ),
     harmless=re.compile(
-        r"\b(?:one (?:moment|second|more time|of)|(?:which|that|this|another|no|every|any|each|some|the right|right) one|"
+        r"\b(?:one (?:moment|second|more time|of)|(?:which|that|this|another|no|every|any|each|some|right) one|"
         r"(?:no|any|every|some)one|a second|one another|at first|first of all|first name|may i|may we|may have|you may|"
         r"that may|it may|may be)\b",
         re.IGNORECASE,
@@ -102,9 +127,23 @@ _DE = ClaimWords(
         r"\bunterwegs\b|\bgeld zurück\b|\balles klar, (?:ist|das)\b|\bsie (?:bekommen|erhalten)\b",
     ),
     months=frozenset(
-        "januar jänner februar märz april mai juni juli august september oktober november dezember".split()
+        [
+            "januar",
+            "jänner",
+            "februar",
+            "märz",
+            "april",
+            "mai",
+            "juni",
+            "juli",
+            "august",
+            "september",
+            "oktober",
+            "november",
+            "dezember",
+        ]
     ),
-    days=frozenset("montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag".split()),
+    days=frozenset(["montag", "dienstag", "mittwoch", "donnerstag", "freitag", "samstag", "sonnabend", "sonntag"]),
     relative=re.compile(
         r"\b(?:gestern|vorgestern|übermorgen|mitternacht)\b|\b(?<!guten )(?-i:morgen)\b|"
         r"\b(?:nächste[nrsm]?|letzte[nrsm]?|diese[nrsm]?|kommende[nrsm]?|in|binnen|innerhalb|nach) (?:\w+ )?"

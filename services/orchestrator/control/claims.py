@@ -1,9 +1,9 @@
 """The claim guard: a model's free text is said only when it claims nothing that no committed fact supports. Pure.
 
-Looked for, in this order: what cannot be read (another language, hidden characters, links), outcomes ("I have blocked",
-"wurde erstattet": told by the bundle's sentences, never by a model), dates, references and card digits, numbers. Numbers
-are found twice: as digits of any script after text2num has turned words into digits, and as number words that are left.
-When in doubt the text is refused: a template is said in its place.
+Looked for, in this order: what cannot be read (another language, hidden characters, links), outcomes ("I have
+blocked", "wurde erstattet": told by the bundle's sentences, never by a model), dates, references and card digits,
+numbers. Numbers are found twice: as digits of any script after text2num has turned words into digits, and as number
+words that are left. When in doubt the text is refused: a template is said in its place.
 """
 
 import re
@@ -94,7 +94,9 @@ def check(text: str, supported: Supported, language: str) -> Claim | None:
 
 def _plain(text: str) -> str:
     """NFKC, without invisible characters; superscripts, full-width and circled digits become plain ones."""
-    shown = "".join(char for char in text if unicodedata.category(char) not in ("Cf", "Cc", "Mn", "Me") or char in "\n\t")
+    shown = "".join(
+        char for char in text if unicodedata.category(char) not in ("Cf", "Cc", "Mn", "Me") or char in "\n\t"
+    )
     return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", shown)).strip()
 
 
@@ -142,9 +144,11 @@ def _names(words: ClaimWords, number: int) -> set[str]:
     return {
         word
         for word in words.months
-        if word.startswith(stem)
-        and (number != 3 or word in ("march", "mar", "märz"))
-        and (number != 5 or word in ("may", "mai"))
+        if (
+            word.startswith(stem)
+            and (number != 3 or word in ("march", "mar", "märz"))
+            and (number != 5 or word in ("may", "mai"))
+        )
         or (number == 1 and word == "jänner")
     }
 

@@ -1,4 +1,4 @@
-"""The control layer of one call: the only door from a dialogue to systems of record. Thin: each step is a part of its own.
+"""The control layer of one call: the only door from a dialogue to systems of record. Thin: each step is its own part.
 
     Read ─────► policy ─► breaker, deadline, cache ─► ReadDone
     Judge ────► evidence ─► facts fetched here ─► policy ─► Judged (to a person: a review is asked for)
@@ -105,7 +105,11 @@ class ControlLayer:
         return self._identified(how)
 
     def _identified(self, how: str) -> Identified:
-        known = {name: Personal[Scalar](value, name) for name in ("subject", "ani", "locale") if (value := self.caller.value(name))}
+        known = {
+            name: Personal[Scalar](value, name)
+            for name in ("subject", "ani", "locale")
+            if (value := self.caller.value(name))
+        }
         return Identified(self.caller.level, known, how)
 
     # ---- reading
@@ -120,7 +124,9 @@ class ControlLayer:
         args = self._own(tool, given)
         verdict = await self._decide(tool, args, 1.0, fresh=False)
         if isinstance(verdict[0], Denied):
-            self._trail.note("control.denied", {"tool": tool, "rule": verdict[0].rule, "how": verdict[0].how}, self.caller.subject)
+            self._trail.note(
+                "control.denied", {"tool": tool, "rule": verdict[0].rule, "how": verdict[0].how}, self.caller.subject
+            )
             return ReadDone(number, tool, None, "denied", verdict[0])
         try:
             records = await self._reader.records(tool, args)
@@ -139,11 +145,9 @@ class ControlLayer:
         self._confirmations.judged(weighed.proposal)
         verdict = weighed.verdict
         self._refused(weighed)
-        if isinstance(verdict, Denied) and verdict.how == "human_review":
-            outcome = await self._run(weighed)
-            if outcome is None or outcome.state != "review":
-                # Somebody else has it, or it cannot be put anywhere: then no colleague looks, and none is promised.
-                return Judged(decision.request, Denied(verdict.rule, "deny", None))
+        if isinstance(verdict, Denied) and verdict.how == "human_review" and not await self._ask_person(weighed):
+            # It cannot be put before anybody: then no colleague looks, and none is promised.
+            verdict = Denied(verdict.rule, "deny", None)
         must = isinstance(verdict, Allowed) and self._policy.must_confirm(weighed.proposal.tool, weighed.facts)
         # Read back even where no rule asks for it, it is bound all the same.
         self._to_confirm = weighed.proposal if isinstance(verdict, Allowed) else None
@@ -157,6 +161,9 @@ class ControlLayer:
         if isinstance(verdict, Rejected):
             self._refused(weighed)
             return EffectDone(number, tool, Outcome("", "failed", {}, f"refused {verdict.argument} {verdict.reason}"))
+        if isinstance(verdict, Denied) and verdict.how != "human_review":
+            self._refused(weighed)
+            return EffectDone(number, tool, Outcome("", "failed", {}, f"rule {verdict.rule}"))
         void = self._confirmed(weighed, decision.confirmed)
         if void:
             self._trail.note("control.unconfirmed", {"tool": tool, "why": void}, self.caller.subject)
@@ -175,7 +182,7 @@ class ControlLayer:
     # ---- speaking
 
     def fill(self, say: Say) -> str:
-        """The words of a decision, grounded or guarded; an honest sentence where they would claim what nobody answered."""
+        """The words of a decision, grounded or guarded; an honest sentence where they would claim too much."""
         if not say.prompt:
             return self.guard(say.free)
         try:
@@ -190,8 +197,11 @@ class ControlLayer:
     def guard(self, free: str) -> str:
         """A model's text when it claims nothing; else the sentence that asks what is wanted."""
         language = self._locale.split("-")[0]
-        facts = [fact for fact in self.ledger.facts() if fact[0] != self.caller.subject]
-        claim = check(free, Supported.by(facts, self._room.sentences(self._bundle, self._locale), language), language)
+        claim = check(
+            free,
+            Supported.by(self.ledger.facts(), self._room.sentences(self._bundle, self._locale), language),
+            language,
+        )
         if claim is None:
             return free
         self._trail.note("control.claim", {"kind": claim.kind}, self.caller.subject)
@@ -224,7 +234,9 @@ class ControlLayer:
             return ""
         void = self._confirmations.use(proposal, self._room.clock.now_ns())
         if not void and told:
-            self._trail.note("control.confirmed", {"tool": proposal.tool, "bound": bound(proposal)}, self.caller.subject)
+            self._trail.note(
+                "control.confirmed", {"tool": proposal.tool, "bound": bound(proposal)}, self.caller.subject
+            )
             return ""
         return (void or "not confirmed") if must else ""
 
@@ -244,7 +256,9 @@ class ControlLayer:
 
     def _complete(self, proposal: Proposal) -> Proposal:
         """With the arguments that are the runtime's own; whatever came in their place is overwritten or dropped."""
-        args = {name: value for name, value in proposal.args.items() if value.evidence.origin not in ("caller", "constant")}
+        args = {
+            name: value for name, value in proposal.args.items() if value.evidence.origin not in ("caller", "constant")
+        }
         for name, value in self._own(proposal.tool, {}).items():
             args[name] = Value(Personal(value, "caller"), Evidence("caller"))
         return Proposal(proposal.tool, args, proposal.turn)
@@ -278,17 +292,25 @@ class ControlLayer:
         )  # fmt: skip
         return self._policy.decide(tool, facts), facts
 
-    async def _run(self, weighed: _Weighed) -> Outcome | None:
+    async def _ask_person(self, weighed: _Weighed) -> bool:
+        """Put it before a reviewer; True when it lies there."""
+        try:
+            outcome = await self._run(weighed, for_review=True)
+        except PayloadMismatchError:
+            return False
+        return outcome is not None and outcome.state == "review"
+
+    async def _run(self, weighed: _Weighed, *, for_review: bool = False) -> Outcome | None:
         """To the executor, in a task that outlives the call. None: the database is away, and nothing was begun.
 
-        Raises PayloadMismatchError.
+        `for_review`: nothing is done now, whatever the facts have become meanwhile. Raises PayloadMismatchError.
         """
         proposal, args = weighed.proposal, weighed.proposal.plain()
         tool = self._bundle.tools[proposal.tool]
 
         async def recheck() -> Allowed | Denied:
             verdict, _ = await self._decide(proposal.tool, args, proposal.confidence, fresh=True)
-            return verdict
+            return weighed.verdict if for_review and isinstance(weighed.verdict, Denied) else verdict
 
         new = NewEffect(
             effect_id=uuid.uuid4().hex,

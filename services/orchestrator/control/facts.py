@@ -102,9 +102,7 @@ async def gather(
     return facts
 
 
-async def _read(
-    bundle: Bundle, tool: str, caller: Caller, reads: Reads, fresh: bool
-) -> tuple[Record, ...] | None:
+async def _read(bundle: Bundle, tool: str, caller: Caller, reads: Reads, fresh: bool) -> tuple[Record, ...] | None:
     own = own_arguments(bundle, tool, caller)
     if own is None:
         return None

@@ -1,4 +1,4 @@
-"""Sentences from committed facts only: a place is filled from what a back end answered or the caller gave, or not at all.
+"""Sentences from committed facts only: a place is filled by what was answered or given, or not at all.
 
     prompt ──needs committed?──► each place: in the ledger (TOOL.FIELD), a record it offered, or a slot ──► spoken
 

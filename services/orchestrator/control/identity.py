@@ -1,7 +1,7 @@
-"""Who calls: by the number (level 1, weak), by a secret that is keyed (level 2). The secret is used once and kept nowhere.
+"""Who calls: by the number (level 1, weak), by a secret that is keyed (level 2). The secret is used once, kept nowhere.
 
-A calling number can be forged by anybody with a trunk: level 1 is for what harms nobody. Money wants level 2. The number
-says whom the secret must belong to, so that a right guess for somebody else is worth nothing.
+A calling number can be forged by anybody with a trunk: level 1 is for what harms nobody. Money wants level 2. The
+number says whom the secret must belong to, so that a right guess for somebody else is worth nothing.
 """
 
 from dataclasses import dataclass

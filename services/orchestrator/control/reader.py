@@ -1,4 +1,4 @@
-"""Reads of one call: by contract, with a deadline, the worker's breakers and a short memory. Several run side by side."""
+"""Reads of one call: by contract, with a deadline, the worker's breakers and a short memory; several at once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import aiohttp
 
 from services.common.clock import Clock
-from services.common.errors import SettingsError, TrunklineError
+from services.common.errors import TrunklineError
 from services.common.log import get_logger
 from services.orchestrator.bundles.bundle import Bundle
 from services.orchestrator.bundles.templates import fill
@@ -44,13 +44,11 @@ class ControlRoom:
         self._acts: set[asyncio.Task[Any]] = set()
 
     def backend(self, agent: str) -> BackEnd:
-        """The agent's back end. Raises SettingsError when none is named."""
-        if agent not in self._urls:
-            raise SettingsError(
-                f"control.backends names no back end for {agent!r}.", remedy=f'Set control.backends.{agent} = "https://…".'
-            )
+        """The agent's back end; where none is named, one that says so to every request."""
         if agent not in self._backends:
-            self._backends[agent] = BackEnd(self._urls[agent], self._http)
+            if agent not in self._urls:
+                log.error("no back end for this agent", agent=agent, remedy="set control.backends")
+            self._backends[agent] = BackEnd(self._urls.get(agent, ""), self._http)
         return self._backends[agent]
 
     def executor(self, backend: BackEnd) -> Executor:

@@ -126,6 +126,9 @@ class Identified:
 
     level: int
     caller: Mapping[str, Personal[Scalar]] = field(default_factory=dict)
+    # How it went: identified, unknown, wrong, malformed, down, "no way" (nothing to check against), or locked: no more
+    # tries in this call.
+    how: str = ""
 
 
 @dataclass(frozen=True, slots=True)
