@@ -254,11 +254,48 @@ class Desk:
 
     def settle(self, dialogue, decisions):
         waiting = [event for decision in decisions for event in self.answer(decision)]
+        self.asks_nothing_known(dialogue, decisions)
         while waiting:
             check(dialogue)
             decisions = dialogue.handle(waiting.pop(0))
+            self.asks_nothing_known(dialogue, decisions)
             waiting += [event for decision in decisions for event in self.answer(decision)]
         check(dialogue)
+
+    def asks_nothing_known(self, dialogue, decisions):
+        """No slot is asked for whose value is there."""
+        for decision in decisions:
+            for name, slot in self.bundle.slots.items():
+                if isinstance(decision, Say) and decision.prompt == slot.ask:
+                    given = dialogue.state.slots.get(name)
+                    assert given is None or not given.settled, f"{name} is asked for though it is known"
+
+    def talk_and_die(self, dialogue, turns, at, *, acted):
+        """The same conversation, but after event number `at` the worker is gone and another one goes on.
+
+        `acted`: it died after it had acted on that event's decisions, so that only the answers are lost; else before.
+        Returns the dialogue that went on, and whether the conversation was long enough to die in it.
+        """
+        turns, count, waiting, died = list(turns), 0, [], False
+        decisions = dialogue.begin()
+        while True:
+            if count == at and not died:
+                died = True
+                if acted:
+                    for decision in decisions:
+                        self.answer(decision)
+                waiting = []
+                dialogue = Dialogue(self.bundle, self.locale, load(*dump(dialogue.state)))
+                decisions = dialogue.resume()
+            self.asks_nothing_known(dialogue, decisions)
+            waiting += [event for decision in decisions for event in self.answer(decision)]
+            check(dialogue)
+            if not waiting:
+                if not turns:
+                    return dialogue, died
+                waiting.append(self.event(dialogue, turns.pop(0)))
+            decisions = dialogue.handle(waiting.pop(0))
+            count += 1
 
     @property
     def last(self):
