@@ -45,14 +45,27 @@ class LlmClient:
         self._first_s = first_token_deadline_ms / 1000
 
     async def generate(
-        self, call_id: str, messages: Sequence[Message], priority: int
+        self,
+        call_id: str,
+        messages: Sequence[Message],
+        priority: int,
+        *,
+        json_schema: str = "",
+        max_tokens: int = 0,
+        temperature: float | None = None,
     ) -> AsyncGenerator[LlmReply, None]:
-        """Text as it comes. Closing the iterator cancels the RPC.
+        """Text as it comes, as `json_schema` allows where there is one. Closing the iterator cancels the RPC.
 
         Raises DeadlineError without a first token in time, OverloadedError, UnavailableError and other TrunklineErrors.
         """
         request = pb.GenerateRequest(
-            call_id=call_id, messages=_to_wire(messages), priority=priority, cache_salt=call_id
+            call_id=call_id,
+            messages=_to_wire(messages),
+            priority=priority,
+            cache_salt=call_id,
+            json_schema=json_schema,
+            max_tokens=max_tokens,
+            temperature=temperature,
         )
         stream = self._stub.Generate(request, timeout=GENERATE_DEADLINE_S)
         try:
