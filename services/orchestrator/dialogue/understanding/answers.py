@@ -1,0 +1,233 @@
+"""What grammars alone decide: a person asked for, answers to the open question, repairs, values said unasked. Pure.
+
+A small model reads "hundred and twenty" as 200, so it never reads a value; and where a grammar explains all the words,
+no model is waited for. Order: a person (never deflected), again, drop it, then the open question.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Protocol
+
+from services.common.personal import Personal
+from services.orchestrator.bundles.bundle import Bundle
+from services.orchestrator.bundles.model import Slot
+from services.orchestrator.dialogue.locales import NO_REFERENCE, LocalePack
+from services.orchestrator.dialogue.model import Act, Legal, Reading
+from services.orchestrator.dialogue.understanding.examples import plain
+
+# A yes or no surer than this needs nothing else to explain it.
+SURE_YES_NO = 0.8
+# Of an alternative of the recogniser's, when its best words say no value.
+ALTERNATIVE = 0.8
+# So few words beside a value are politeness, not another matter.
+FEW_WORDS = 3
+_UNASKED = frozenset({"enum", "money", "date", "iban", "phone", "ref"})
+
+
+class Today(Protocol):
+    """The date, for "yesterday"."""
+
+    def __call__(self) -> date:
+        """Of the bundle's place."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Acts the grammars found. `complete`: they explain the words, nothing else need be asked."""
+
+    acts: tuple[Act, ...] = ()
+    complete: bool = False
+
+
+@dataclass(frozen=True)
+class Grammars:
+    """The grammars of one bundle in one locale."""
+
+    bundle: Bundle
+    locale: str
+    pack: LocalePack
+    today: Today
+    _nouns: dict[str, str] = field(default_factory=dict)
+
+    def answer(self, words: str, alternatives: Sequence[str], legal: Legal) -> Answered:
+        """What the words say without any model."""
+        if self._wants_person(words):
+            return Answered((Act("person"),), complete=True)
+        if self.pack.repeat(words):
+            return Answered((Act("repeat"),), complete=True)
+        if self.pack.cancel(words) and (legal.active_goal or legal.asked):
+            return Answered((Act("cancel"),), complete=True)
+        if legal.asked == "goal":
+            return self._which_goal(words, legal)
+        if legal.asked == "yes_no":
+            return self._yes_or_no(words, legal)
+        if legal.asked in self.bundle.slots:
+            return self._asked(words, alternatives, legal)
+        return self._repaired(words, legal) or self._pointed(words, legal, "") or Answered()
+
+    def unasked(self, words: str, goals: Sequence[str], legal: Legal) -> tuple[Act, ...]:
+        """Values for the goals that the words want: "block my Visa card, it was stolen"."""
+        names = dict.fromkeys(slot for goal in goals for slot in self.bundle.goals[goal].needs)
+        return tuple(
+            Act("fill", name, reading, confidence=reading.confidence)
+            for name in names
+            if name in legal.slots and (reading := self._unasked(words, name, goals)) is not None
+        )
+
+    # ---- the open question
+
+    def _which_goal(self, words: str, legal: Legal) -> Answered:
+        at = self.pack.reference(words, len(legal.rivals))
+        if isinstance(at, int):
+            return Answered((Act("select", which=at),), complete=True)
+        said = self.pack.yes_no(words)
+        if said is not None and not said[0] and self._few(words):
+            return Answered((Act("deny", confidence=said[1]),), complete=True)
+        return Answered()
+
+    def _yes_or_no(self, words: str, legal: Legal) -> Answered:
+        repaired = self._repaired(words, legal)
+        if repaired is not None:
+            return repaired
+        said = self.pack.yes_no(words)
+        if said is not None:
+            act = Act("affirm" if said[0] else "deny", confidence=said[1])
+            return Answered((act,), complete=said[1] >= SURE_YES_NO or self._few(words))
+        return self._pointed(words, legal, "") or Answered()
+
+    def _asked(self, words: str, alternatives: Sequence[str], legal: Legal) -> Answered:
+        name, spec = legal.asked, self.bundle.slots[legal.asked]
+        pointed = self._pointed(words, legal, name) if spec.type == "ref" or legal.offered else None
+        if pointed is not None:
+            return pointed
+        reading = self._read(name, words)
+        if reading is None:
+            repaired = self._repaired(words, legal)
+            if repaired is not None:
+                return repaired
+            reading = self._from_alternatives(name, alternatives)
+        if reading is None:
+            said = self.pack.yes_no(words)
+            plain_no = said is not None and not said[0] and self._few(words)
+            return Answered((Act("deny", confidence=said[1]),), complete=True) if said and plain_no else Answered()
+        acts = [Act("fill", name, reading, confidence=reading.confidence)]
+        goal = self.bundle.goals.get(legal.active_goal)
+        for other in goal.needs if goal is not None else ():
+            if other != name and other in legal.slots and other not in legal.filled and spec.type != "text":
+                more = self._unasked(words, other, (legal.active_goal,))
+                acts += [Act("fill", other, more, confidence=more.confidence)] if more is not None else []
+        # Any words are a text; whether they are another matter is for the opinions to say.
+        complete = spec.type != "text" and reading.confidence >= spec.accept and self._explains(words, reading)
+        return Answered(tuple(acts), complete)
+
+    # ---- parts
+
+    def _wants_person(self, words: str) -> bool:
+        said = f" {plain(words)} "
+        return any(
+            f" {plain(phrase)} " in said for phrase in self.bundle.agent.escalation.explicit.get(self.locale, ())
+        )
+
+    def _pointed(self, words: str, legal: Legal, name: str) -> Answered | None:
+        """ "The second", "that one": of what was offered, or what is in focus."""
+        at = self.pack.reference(words, len(legal.offered))
+        if at is NO_REFERENCE or (isinstance(at, int) and not legal.offered):
+            return None
+        which = at if isinstance(at, int) else None
+        return Answered((Act("select", name, which=which),), complete=self._few(words, more=2))
+
+    def _repaired(self, words: str, legal: Legal) -> Answered | None:
+        """ "No, fifty": the value that was given, said anew. Of several slots, the one that reads it best."""
+        instead = self.pack.repair(words)
+        if instead is None:
+            return None
+        best: tuple[str, Reading] | None = None
+        for name in reversed(legal.filled):
+            reading = self._read(name, instead) if self.bundle.slots[name].type != "text" else None
+            if reading is not None and (best is None or reading.confidence > best[1].confidence):
+                best = (name, reading)
+        if best is None:
+            return None
+        name, reading = best
+        return Answered((Act("fill", name, reading, corrects=True, confidence=reading.confidence),), complete=True)
+
+    def _unasked(self, words: str, name: str, goals: Sequence[str]) -> Reading | None:
+        spec = self.bundle.slots[name]
+        if spec.type not in _UNASKED or spec.masked:
+            return None
+        reading = self._read(name, words)
+        if spec.type == "ref":
+            return self._named(words, name, reading, goals)
+        return reading
+
+    def _named(self, words: str, name: str, reading: Reading | None, goals: Sequence[str]) -> Reading | None:
+        """A record named in passing: its digits, amount or day; or the word before what it is called ("Visa card")."""
+        data = reading.data.reveal() if reading is not None else {}
+        typed = {k: v for k, v in data.items() if not isinstance(v, str) or any(c.isdigit() for c in v)} if isinstance(
+            data, dict) else {}  # fmt: skip
+        if typed and reading is not None:
+            return replace(reading, data=Personal(typed, "slot"))
+        noun = self._noun(goals)
+        called = self._before(plain(words).split(), noun) if noun else ""
+        resolve = self.bundle.slots[name].resolve
+        fields = [one for one in resolve.match if "last" not in one] if resolve is not None else []
+        if not called or not fields or reading is None or not isinstance(data, dict):
+            return None
+        named = {one: called for one in fields if isinstance(data.get(one), str)}
+        return (
+            replace(reading, data=Personal(named, "slot"), text=Personal(f"{called} {noun}", "words"))
+            if named
+            else None
+        )
+
+    def _before(self, said: Sequence[str], noun: str) -> str:
+        common = {word for goal in self.bundle.goals.values() for phrase in goal.entry[self.locale]
+                  for word in plain(phrase).split()} | self.pack.language.carriers | _GENERIC  # fmt: skip
+        for at, word in enumerate(said):
+            if word == noun and at and said[at - 1] not in common:
+                return said[at - 1]
+            if word != noun and word.endswith(noun) and (stem := word.removesuffix(noun)) not in common:
+                return stem
+        return ""
+
+    def _noun(self, goals: Sequence[str]) -> str:
+        """What a goal's phrases call the thing: the word most of them share, if three in four do."""
+        for goal in goals:
+            if goal not in self._nouns:
+                said = [set(plain(phrase).split()) for phrase in self.bundle.goals[goal].entry[self.locale]]
+                shared = [word for word in set().union(*said) if sum(word in one for one in said) * 4 >= len(said) * 3]
+                self._nouns[goal] = max(
+                    (w for w in shared if w not in self.pack.language.carriers), key=len, default=""
+                )
+            if self._nouns[goal]:
+                return self._nouns[goal]
+        return ""
+
+    def _from_alternatives(self, name: str, alternatives: Sequence[str]) -> Reading | None:
+        for other in alternatives:
+            reading = self._read(name, other)
+            if reading is not None:
+                return replace(reading, confidence=round(reading.confidence * ALTERNATIVE, 3))
+        return None
+
+    def _read(self, name: str, words: str) -> Reading | None:
+        """The best reading that its slot would hear at all."""
+        spec: Slot = self.bundle.slots[name]
+        found = self.pack.read(spec, words, confusable=self.bundle.agent.lexicon.confusable, today=self.today())
+        return found[0] if found and found[0].confidence >= spec.clarify else None
+
+    def _explains(self, words: str, reading: Reading) -> bool:
+        left = len(list(self._content(words))) - len(list(self._content(reading.text.reveal())))
+        return left <= FEW_WORDS
+
+    def _few(self, words: str, more: int = 0) -> bool:
+        return len(list(self._content(words))) <= FEW_WORDS + more
+
+    def _content(self, words: str) -> Iterator[str]:
+        idle = self.pack.language.fillers | self.pack.language.carriers
+        return (word for word in plain(words).split() if word not in idle)
+
+
+_GENERIC = frozenset("my the a this that bank new old meine die der das eine bankkarte ec".split())  # noqa: SIM905

@@ -1,0 +1,72 @@
+"""How likely the proposed goal is what the caller wants (Platt), and from where on it is acted upon, or asked about.
+
+The weights are fitted on the tuning half of benchmarks/data/understanding and judged on the held-out half:
+`python -m benchmarks.understanding` (docs/understanding.md has the curve). There is a set for English, one for other
+languages (the embedder was trained on English: its meaning says less there), one for wording alone.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from services.orchestrator.dialogue.understanding.examples import NO_GOAL, Opinion
+
+# From here on a goal is started; from CLARIFY on, the two likeliest are named and the caller is asked.
+ACCEPT: Final = 0.8
+CLARIFY: Final = 0.35
+# Words of which the recogniser was less sure (0.5: mean log-probability -0.7) were wrong more often than not: ask.
+LEAST_HEARD: Final = 0.5
+
+# What the model said: the same goal, another one, none of the goals, or nothing in time.
+Vote = Literal["same", "other", "nothing", "absent"]
+Kind = Literal["en", "other", "wording"]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Of a logistic regression over the second opinion's score, its margin, and the model's vote."""
+
+    bias: float
+    score: float
+    margin: float
+    same: float
+    other: float
+
+    def __call__(self, score: float, margin: float, vote: Vote) -> float:
+        """Probability that the goal is meant, 0 to 1."""
+        votes = {"same": self.same, "other": self.other}.get(vote, 0.0)
+        odds = self.bias + self.score * score + self.margin * margin + votes
+        return 1 / (1 + math.exp(-max(-30.0, min(30.0, odds))))
+
+
+WEIGHTS: Final[dict[Kind, Weights]] = {
+    "en": Weights(-2.2, 3.0, 6.0, 1.5, -1.5),
+    "other": Weights(-2.2, 3.0, 6.0, 1.5, -1.5),
+    "wording": Weights(-2.2, 3.0, 6.0, 1.5, -1.5),
+}
+
+
+def kind_of(locale: str, opinion: Opinion) -> Kind:
+    """Which weights judge."""
+    if not opinion.by_meaning:
+        return "wording"
+    return "en" if locale.startswith("en") else "other"
+
+
+def evidence(opinion: Opinion, goal: str) -> tuple[float, float]:
+    """Score of the goal, and its margin over the likeliest other one (or nothing)."""
+    score = opinion.of[goal].score
+    rest = max((like.score for other, like in opinion.of.items() if other != goal), default=0.0)
+    return score, score - rest
+
+
+def over_nothing(opinion: Opinion, goal: str) -> tuple[float, float]:
+    """The same, but only against nothing: for a second goal in the same words."""
+    score = opinion.of[goal].score
+    nothing = opinion.of.get(NO_GOAL)
+    return score, score - (nothing.score if nothing is not None else 0.0)
+
+
+def confidence(locale: str, opinion: Opinion, goal: str, vote: Vote) -> float:
+    """Calibrated: of all goals said to be 0.8 sure, 8 of 10 are meant."""
+    return WEIGHTS[kind_of(locale, opinion)](*evidence(opinion, goal), vote)

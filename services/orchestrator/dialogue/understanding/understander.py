@@ -1,0 +1,208 @@
+"""Words → acts, for one call: the grammars, then model and second opinion side by side. Thin: the parts decide.
+
+                    ┌─ explains all ──────────────────────────────► acts (no model)
+words ─► grammars ──┤
+                    └─ not all ─► opinion (7 ms) ─┬─ no goal in it ► what the grammars found
+                                  model (600 ms) ─┴─ agree ────────► goals, and the values said with them
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from services.common.clock import Clock
+from services.common.errors import TrunklineError
+from services.common.log import get_logger
+from services.common.personal import Personal
+from services.orchestrator.bundles.bundle import Bundle
+from services.orchestrator.clients.llm import WAITING_CALLER, LlmReply
+from services.orchestrator.dialogue.deadline import within
+from services.orchestrator.dialogue.history import Message
+from services.orchestrator.dialogue.locales import pack
+from services.orchestrator.dialogue.model import Act, Legal, Understood
+from services.orchestrator.dialogue.understanding import bands, prompt
+from services.orchestrator.dialogue.understanding.agree import agree, among
+from services.orchestrator.dialogue.understanding.answers import Grammars, Today
+from services.orchestrator.dialogue.understanding.examples import NO_GOAL, Examples, Floats, Opinion, phrases
+from services.orchestrator.dialogue.understanding.parse import Reader
+from services.orchestrator.dialogue.understanding.schema import read_acts, schema
+
+log = get_logger(__name__)
+# A model that has not said its acts by then is not waited for; the second opinion then asks.
+MODEL_S: Final = 4.0
+MAX_TOKENS: Final = 80
+
+
+class Model(Protocol):
+    """clients.llm.LlmClient, as far as it is needed here."""
+
+    def generate(
+        self,
+        call_id: str,
+        messages: Sequence[Message],
+        priority: int,
+        *,
+        json_schema: str = "",
+        max_tokens: int = 0,
+        temperature: float | None = None,
+    ) -> AsyncGenerator[LlmReply, None]:
+        """Text as it comes. Raises TrunklineError."""
+        ...
+
+    async def warm(self, call_id: str, messages: Sequence[Message]) -> None:
+        """Fill the prefix cache. Raises TrunklineError."""
+        ...
+
+
+class Embedder(Protocol):
+    """clients.embed.EmbedClient."""
+
+    async def examples(self, texts: Sequence[str]) -> Floats:
+        """[N, D]. Raises TrunklineError."""
+        ...
+
+    async def opinion(self, call_id: str, text: str) -> Floats | None:
+        """[D], or None: not in time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What a bundle in one locale brings: made once when it is loaded, shared by its calls."""
+
+    bundle: Bundle
+    locale: str
+    examples: Examples
+    prefix: tuple[Message, ...]
+
+
+async def learn(bundle: Bundle, locale: str, embedder: Embedder) -> Knowledge:
+    """Without embedder the second opinion is by wording alone (logged); calls are answered all the same."""
+    known = phrases(bundle, locale)
+    vectors: Floats | None = None
+    try:
+        vectors = await embedder.examples([phrase for _, phrase in known])
+    except TrunklineError as error:
+        log.warning("no embeddings of a bundle's phrases", agent=bundle.agent.id, error=type(error).__name__)
+    return Knowledge(bundle, locale, Examples(known, vectors), prompt.prefix(bundle, locale))
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """What the model proposes. `acts` None: it did not answer, or not in the form that was asked for."""
+
+    acts: tuple[Act, ...] | None
+    say: str = ""
+
+
+class ModelUnderstander:
+    """dialogue.ports.Understander over the real services; one per call."""
+
+    def __init__(
+        self, knowledge: Knowledge, call_id: str, model: Model, embedder: Embedder, clock: Clock, today: Today
+    ) -> None:
+        self._known = knowledge
+        self._call_id = call_id
+        self._model = model
+        self._embedder = embedder
+        self._clock = clock
+        bundle, locale = knowledge.bundle, knowledge.locale
+        self._grammars = Grammars(bundle, locale, pack(locale, bundle.agent.locales[locale]), today)
+
+    async def warm(self) -> None:
+        """Put the fixed part of the prompt into the model's cache; a failure costs time only."""
+        try:
+            await self._model.warm(self._call_id, self._known.prefix)
+        except TrunklineError as error:
+            log.warning("model not warmed", error=type(error).__name__)
+
+    async def understand(
+        self,
+        turn: int,
+        words: Personal[str],
+        alternatives: Sequence[Personal[str]],
+        heard: float,
+        legal: Legal,
+        context: Personal[str],
+    ) -> Understood:
+        """Only acts that are legal now. Never raises for a service that failed: less is understood then."""
+        said = words.reveal().strip()
+        if not said:
+            return Understood(turn, words, (), heard=heard)
+        found = self._grammars.answer(said, [other.reveal() for other in alternatives], legal)
+        if found.complete:
+            return Understood(turn, words, found.acts, heard=heard)
+        exact = self._known.examples.exact(said)
+        if exact in legal.goals and exact is not None:
+            return Understood(turn, words, self._started((Act("start", exact),), said, legal), heard=heard)
+        if legal.asked and (found.acts or legal.rivals):
+            opinion = await self._opinion(said)
+            early = self._without_model(found.acts, opinion, legal)
+            if early is not None:
+                return Understood(turn, words, self._started(early, said, legal), heard=heard)
+            proposed = await self._propose(said, legal)
+        else:
+            opinion, proposed = await asyncio.gather(self._opinion(said), self._propose(said, legal))
+        goals = agree(proposed.acts, opinion, legal, self._known.locale, heard)
+        if goals.rivals and not found.acts:
+            return Understood(turn, words, (), goals.rivals, heard=heard)
+        acts = self._started(goals.started, said, legal) or found.acts
+        return Understood(turn, words, acts, free="" if acts else proposed.say, heard=heard)
+
+    def _without_model(self, acts: tuple[Act, ...], opinion: Opinion, legal: Legal) -> tuple[Act, ...] | None:
+        """The answer to a question, when nothing in the words speaks for another matter."""
+        if legal.asked == "goal":
+            chosen = among(legal.rivals, opinion)
+            return (Act("start", chosen),) if chosen is not None else None
+        others = [goal for goal in opinion.ranked(legal.goals) if goal != legal.active_goal][:1]
+        nothing = opinion.of[NO_GOAL].score if NO_GOAL in opinion.of else 0.0
+        likely = [
+            goal
+            for goal in others
+            if opinion.of[goal].score > nothing
+            and bands.confidence(self._known.locale, opinion, goal, "absent") >= bands.CLARIFY
+        ]
+        return None if likely else acts
+
+    def _started(self, acts: tuple[Act, ...], said: str, legal: Legal) -> tuple[Act, ...]:
+        """With the values that were said in the same breath."""
+        goals = [act.name for act in acts if act.kind == "start"]
+        return (*acts, *self._grammars.unasked(said, goals, legal)) if goals else acts
+
+    async def _opinion(self, said: str) -> Opinion:
+        return self._known.examples.opinion(said, await self._embedder.opinion(self._call_id, said))
+
+    async def _propose(self, said: str, legal: Legal) -> Proposed:
+        try:
+            return await within(self._clock, MODEL_S, self._generate(said, legal))
+        except TrunklineError as error:
+            log.warning("no proposal of the model", error=type(error).__name__)
+            return Proposed(None)
+
+    async def _generate(self, said: str, legal: Legal) -> Proposed:
+        """Reads on after the acts only when there is nothing to do: then the sentence is wanted."""
+        reader, acts = Reader(), ()
+        stream = self._model.generate(
+            self._call_id,
+            [*self._known.prefix, Message("user", said)],
+            WAITING_CALLER,
+            json_schema=json.dumps(schema(legal)),
+            max_tokens=MAX_TOKENS,
+            temperature=0.0,
+        )
+        async with aclosing(stream) as replies:
+            async for reply in replies:
+                piece = reader.feed(reply.text)
+                if reader.malformed:
+                    log.warning("malformed proposal of the model")
+                    return Proposed(None)
+                if piece.acts_done:
+                    acts = read_acts(reader.acts, legal)
+                    if acts:
+                        break
+        if not reader.acts_done:
+            return Proposed(None)
+        return Proposed(acts, reader.say if reader.whole else "")
