@@ -119,7 +119,7 @@ class Grammars:
                 more = self._unasked(words, other, (legal.active_goal,))
                 acts += [Act("fill", other, more, confidence=more.confidence)] if more is not None else []
         # Any words are a text; whether they are another matter is for the opinions to say.
-        complete = spec.type != "text" and reading.confidence >= spec.accept and self._explains(words, reading)
+        complete = spec.type != "text" and self._explains(words, reading)
         return Answered(tuple(acts), complete)
 
     # ---- parts
@@ -198,9 +198,7 @@ class Grammars:
             if goal not in self._nouns:
                 said = [set(plain(phrase).split()) for phrase in self.bundle.goals[goal].entry[self.locale]]
                 shared = [word for word in set().union(*said) if sum(word in one for one in said) * 4 >= len(said) * 3]
-                self._nouns[goal] = max(
-                    (w for w in shared if w not in self.pack.language.carriers), key=len, default=""
-                )
+                self._nouns[goal] = max((w for w in sorted(shared) if len(w) > 3), key=len, default="")
             if self._nouns[goal]:
                 return self._nouns[goal]
         return ""

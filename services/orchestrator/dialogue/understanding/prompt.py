@@ -17,8 +17,8 @@ from services.orchestrator.dialogue.understanding.schema import NOTHING
 
 MAX_SHOTS: Final = 28
 _TASK: Final = (
-    "You sort what callers of a telephone line say. Answer with JSON: the acts the caller means, then one short sentence"
-    ' to say. Acts: {acts}. If the caller wants something else, or you are not sure, the act is "nothing".'
+    "You sort what callers of a telephone line say. Answer with JSON: the acts the caller means, then one short"
+    ' sentence to say. Acts: {acts}. If the caller wants something else, or you are not sure, the act is "nothing".'
 )
 
 
@@ -41,8 +41,13 @@ def _shots(bundle: Bundle, locale: str) -> list[tuple[str, str]]:
     empty = nothing(locale)
 
     def rounds() -> Iterator[tuple[str, str]]:
-        for number, row in enumerate(zip_longest(*by_goal)):
-            yield from (shot for shot in row if shot is not None)
-            yield from ((words, NOTHING) for words in empty[number * 2 : number * 2 + 2])
+        used = 0
+        for row in zip_longest(*by_goal):
+            shown = [shot for shot in row if shot is not None]
+            yield from shown
+            # Two in five: with as many as goals, a small model says "nothing" to most.
+            more = max(1, round(len(shown) * 0.4))
+            yield from ((words, NOTHING) for words in empty[used : used + more])
+            used += more
 
     return list(rounds())[:MAX_SHOTS]

@@ -184,7 +184,8 @@ class ModelUnderstander:
 
     async def _generate(self, said: str, legal: Legal) -> Proposed:
         """Reads on after the acts only when there is nothing to do: then the sentence is wanted."""
-        reader, acts = Reader(), ()
+        reader = Reader()
+        acts: tuple[Act, ...] = ()
         stream = self._model.generate(
             self._call_id,
             [*self._known.prefix, Message("user", said)],
