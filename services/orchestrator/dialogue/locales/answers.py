@@ -44,7 +44,10 @@ def yes_no(text: str, language: Language) -> tuple[bool, float] | None:
 def reference(text: str, count: int, language: Language) -> int | NoReference | None:
     """Which of `count` offered records: from 0, -1 the last, None the one in focus."""
     tokens = tokens_of(text, language.fillers)
+    waiting = mask(tokens, language.hold)
     for at, token in enumerate(tokens):
+        if at in waiting:
+            continue
         before = tokens[at - 1].text if at else ""
         after = tokens[at + 1].text if at + 1 < len(tokens) else ""
         points = (
@@ -85,8 +88,14 @@ def repair(text: str, language: Language) -> str | None:
 def cancels(text: str, language: Language) -> bool:
     """The caller drops what is being done. "Cancel my card" is a goal, not this."""
     tokens = tokens_of(text, language.fillers)
-    rest = [token for token in tokens if token.text not in language.carriers]
-    alone = [token.text for token in rest] in (["cancel"], ["abbrechen"], ["stop"], ["stopp"], ["stornieren"])
+    polite = mask(tokens, (*language.text_closings, *language.yes, *language.no, *language.repairs))
+    alone = [token.text for index, token in enumerate(tokens) if index not in polite] in (
+        ["cancel"],
+        ["abbrechen"],
+        ["stop"],
+        ["stopp"],
+        ["stornieren"],
+    )
     return alone or _only(tokens, language.cancel, language)
 
 

@@ -218,6 +218,9 @@ def _more_follows(tokens: Sequence[Token], at: int, language: Language) -> bool:
 def _only_day(tokens: Sequence[Token], at: int, asked: Asked) -> Iterator[Found]:
     """ "the third", "am dritten": of the nearest month that has it."""
     ordinal = ordinal_at(tokens, at, asked.language)
+    following = {token.text for token in tokens[ordinal.end : ordinal.end + 2]} if ordinal else set()
+    if following & (asked.language.months.keys() | asked.language.which_nouns - asked.language.month_joins):
+        return
     if ordinal is None or not at or tokens[at - 1].text not in asked.language.day_marks or not 1 <= ordinal.value <= 31:
         return
     months = [(asked.today.year * 12 + asked.today.month - 1 + shift) for shift in (-1, 0, 1)]

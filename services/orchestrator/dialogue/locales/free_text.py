@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from services.orchestrator.dialogue.locales.settle import Asked, Found
-from services.orchestrator.dialogue.locales.tokens import Token, starts, texts
+from services.orchestrator.dialogue.locales.tokens import Token, mask, starts, texts
 
 CONTENT = 0.92
 # A question is rarely an answer.
@@ -24,7 +24,7 @@ def read_text(tokens: Sequence[Token], text: str, asked: Asked) -> list[Found]:
     repaired = next((at + size for at, size in _repairs(tokens, start, end, asked) if at + size < end), start)
     start = repaired
     content = [token for token in tokens[start:end] if token.text not in language.carriers or token.numeral]
-    if not content or texts(tokens[start:end]) in language.no_answer or texts(tokens) in language.no_answer:
+    if not content or _no_answer(tokens, asked):
         return []
     kept = [tokens[start]]
     parts = [tokens[start].raw]
@@ -34,6 +34,14 @@ def read_text(tokens: Sequence[Token], text: str, asked: Asked) -> list[Found]:
         kept.append(token)
     asking = text.rstrip().endswith("?")
     return [Found("".join(parts), start, end, ASKING if asking else CONTENT)]
+
+
+def _no_answer(tokens: Sequence[Token], asked: Asked) -> bool:
+    """Nothing beside "I don't know", "what", "wait" and words that carry nothing."""
+    language = asked.language
+    nothing = mask(tokens, (*language.no_answer, *language.unsure, *language.hold, *language.repeat, *language.repairs))
+    rest = [i for i, token in enumerate(tokens) if i not in nothing and token.text not in language.carriers]
+    return bool(nothing) and not rest
 
 
 def _repairs(tokens: Sequence[Token], start: int, end: int, asked: Asked) -> list[tuple[int, int]]:

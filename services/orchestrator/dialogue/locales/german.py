@@ -28,7 +28,7 @@ GERMAN = Language(
         neun
     """
     ),
-    near_digits=table("0: o; 2: zwoh; 4: für; 9: nein"),
+    near_digits=table("0: o; 2: zwoh; 4: für"),
     times={"doppel": 2, "doppelt": 2, "doppelte": 2, "zweimal": 2, "dreimal": 3, "dreifach": 3, "viermal": 4},
     scales={"hundert": 100, "tausend": 1000, "mille": 1000, "million": 10**6, "millionen": 10**6},
     weak_numbers=words("ein eine einen einer einem eins"),

@@ -30,10 +30,18 @@ def read_money(tokens: Sequence[Token], asked: Asked) -> list[Found]:
         else:
             found.append(one)
             at = one.end
-    with_unit = [one for one in found if _has_unit(tokens, one, asked)]
-    # "Fifty or sixty pounds": the unit is of both.
-    either = [one for one in found if one.end < len(tokens) and tokens[one.end].text in asked.language.alternatives]
-    return [one for one in found if one in with_unit or one in either] if with_unit else found
+    # Beside an amount with a unit, a number that counts something ("two payments") is no amount.
+    united = [one for one in found if _has_unit(tokens, one, asked)]
+    return [one for one in found if one in united or not _counts(tokens, one, asked.language)] if united else found
+
+
+def _counts(tokens: Sequence[Token], one: Found, language: Language) -> bool:
+    if one.end >= len(tokens) or tokens[one.end].parted:
+        return False
+    following = tokens[one.end].text
+    goes_on = language.alternatives | language.joins | language.negations
+    number_follows = number_at(tokens, one.end, language) is not None
+    return following not in goes_on and not number_follows and not starts(tokens, one.end, language.repairs)
 
 
 def _has_unit(tokens: Sequence[Token], one: Found, asked: Asked) -> bool:
@@ -87,7 +95,8 @@ def _bare(
     if number.weak and len(tokens) > 1:
         return None
     pair, end = _pair(tokens, at, language)
-    if pair is not None and value == int(value) and 0 < value < 1000:
+    unit_follows = end < len(tokens) and tokens[end].text in language.money
+    if pair is not None and not unit_follows and value == int(value) and 0 < value < 1000:
         whole = value * 100 + pair
         return Found(_data(value + pair / 100, "", asked), start, end, _sure(tokens, start, PAIR, language),
                      (_data(whole, "", asked),))  # fmt: skip
