@@ -1,7 +1,8 @@
 """Which records a caller means: a reading against the fields that name a record. Pure.
 
-A reading is a few of those fields ({"merchant": "Northern Rail", "amount_minor": 5000}) or the words themselves. A
-record fits when nothing of the reading speaks against it; of those that fit, the ones that more speaks for come first.
+A reading is a few of those fields or the words themselves. What is typed (an amount, a day, last digits) must agree;
+words name a record when they are like one of its names, and may be about nothing ("the one I paid with"). Of the
+records that fit, those that most speaks for are meant.
 """
 
 import re
@@ -14,6 +15,10 @@ from services.orchestrator.dialogue.model import SlotData
 
 # Of 100: a name said and recognised with a slip ("northern rail way") is still that name.
 SAME_WORDS = 82
+# A name of so many letters is heard within a longer word ("Debitkarte").
+LEAST_PART = 4
+# Last digits, fewer than there are: at least so many.
+LEAST_DIGITS = 2
 _WORD = re.compile(r"[^\W_]+")
 Plain = Mapping[str, Scalar]
 
@@ -28,26 +33,54 @@ def matches(data: SlotData, records: Sequence[Plain], fields: Sequence[str]) -> 
 def _score(data: SlotData, record: Plain, fields: Sequence[str]) -> int:
     if not isinstance(data, Mapping):
         return _words_score(str(data), record, fields)
-    agreed = 0
+    typed, named = 0, 0
     for name, wanted in data.items():
-        if name not in record:
+        there = record.get(name)
+        if there is None:
             continue
-        if not _agrees(wanted, record[name]):
+        if isinstance(there, str) and isinstance(wanted, str) and not _numeric(there):
+            named = max(named, _likeness(wanted, there))
+            continue
+        agreed = _agrees(name, wanted, there)
+        if not agreed:
             return 0
-        agreed += 1
-    return agreed
+        typed += agreed
+    return typed + named
 
 
-def _agrees(wanted: Scalar, there: Scalar) -> bool:
+def _numeric(text: str) -> bool:
+    """Last digits and days; a name may have a number in it ("Shop 24") and is a name all the same."""
+    digits = sum(char.isdigit() for char in text)
+    return digits * 2 >= len(text)
+
+
+def _agrees(name: str, wanted: Scalar, there: Scalar) -> int:
+    """0: it speaks against it."""
     if isinstance(wanted, str) and isinstance(there, str):
-        said, known = wanted.casefold().strip(), there.casefold().strip()
-        # Numbers are not alike, they are the same or not.
-        if any(char.isdigit() for char in known):
-            return said == known
-        return fuzz.token_set_ratio(said, known) >= SAME_WORDS
-    if isinstance(wanted, bool) or isinstance(there, bool):
-        return wanted is there
-    return wanted == there
+        said = wanted.strip()
+        if said == there:
+            return 2
+        return int(said.isdigit() and len(said) >= LEAST_DIGITS and there.isdigit() and there.endswith(said))
+    if isinstance(wanted, bool) or isinstance(there, bool) or isinstance(wanted, str) or isinstance(there, str):
+        return 2 * (wanted is there)
+    if wanted == there:
+        return 2
+    # "Twelve pounds" of 12.50: people leave the pence away.
+    whole = name.endswith("_minor") and wanted % 100 == 0
+    return int(whole and there // 100 * 100 == wanted)
+
+
+def _likeness(said: str, known: str) -> int:
+    said, known = said.casefold().strip(), known.casefold().strip()
+    if not said:
+        return 0
+    if fuzz.token_set_ratio(said, known) >= SAME_WORDS:
+        return 2
+    # German writes as one word what is two: "Debitkarte" names the debit card.
+    if len(known) >= LEAST_PART and any(known in word for word in said.split()):
+        return 2
+    words, names = _WORD.findall(said), [name for name in _WORD.findall(known) if len(name) >= LEAST_PART]
+    return int(any(fuzz.ratio(word, name) >= SAME_WORDS for word in words for name in names))
 
 
 def _words_score(said: str, record: Plain, fields: Sequence[str]) -> int:
@@ -56,12 +89,11 @@ def _words_score(said: str, record: Plain, fields: Sequence[str]) -> int:
     score = 0
     for name in fields:
         there = record.get(name)
-        if isinstance(there, str) and there.isdigit():
-            score += 2 * (len(there) >= 3 and there in digits)
-        elif isinstance(there, str) and not any(char.isdigit() for char in there):
+        if isinstance(there, str) and _numeric(there):
+            score += 2 * (there.isdigit() and len(there) > LEAST_DIGITS and there in digits)
+        elif isinstance(there, str):
             known = [word.casefold() for word in _WORD.findall(there)]
-            hits = sum(any(fuzz.ratio(word, name_word) >= SAME_WORDS for word in words) for name_word in known)
-            score += hits
+            score += sum(any(fuzz.ratio(word, name_word) >= SAME_WORDS for word in words) for name_word in known)
         elif isinstance(there, int) and not isinstance(there, bool):
             score += 2 * (str(there) in words or (there % 100 == 0 and str(there // 100) in words))
     return score
