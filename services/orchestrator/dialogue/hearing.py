@@ -12,11 +12,14 @@ from services.orchestrator.dialogue.arguments import slots_of
 from services.orchestrator.dialogue.filling import choose, failed, heard, the_same, undo
 from services.orchestrator.dialogue.goals import open_frame, over, performing, reopen_for, start
 from services.orchestrator.dialogue.model import Act, Reading, Understood
+from services.orchestrator.dialogue.outcomes import perform
 from services.orchestrator.dialogue.state import Question
-from services.orchestrator.dialogue.steps import perform, prompt_of
+from services.orchestrator.dialogue.steps import prompt_of
 from services.orchestrator.dialogue.talk import Talk
 
 T = TypeVar("T")
+# What keys say without a grammar; other types come read, as a value (session.py).
+_KEYED_AS_THEY_ARE = frozenset({"digits", "ref"})
 _ORDER = {"person": 0, "cancel": 1, "start": 2, "fill": 3, "select": 4, "affirm": 5, "deny": 5, "repeat": 6, "chat": 7}
 
 
@@ -54,6 +57,11 @@ def keyed(talk: Talk, turn: int, slot: str, keys: Personal[str]) -> None:
     question = state.question
     name = slot or (question.slot if question is not None else "")
     if name not in talk.bundle.slots or (question is not None and question.kind == "identify"):
+        _ask_again(talk)
+        return
+    if talk.bundle.slots[name].type not in _KEYED_AS_THEY_ARE:
+        failed(talk, name)
+        _not_heard(talk)
         _ask_again(talk)
         return
     before = state.question

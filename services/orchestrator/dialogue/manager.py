@@ -25,8 +25,9 @@ from services.orchestrator.dialogue.model import (
     Played,
     ReadDone,
 )
+from services.orchestrator.dialogue.outcomes import effect_done, identified, judged, read_done
 from services.orchestrator.dialogue.state import DialogueState, Question
-from services.orchestrator.dialogue.steps import advance, effect_done, identified, judged, prompt_of, read_done
+from services.orchestrator.dialogue.steps import advance, prompt_of
 from services.orchestrator.dialogue.talk import Talk
 
 

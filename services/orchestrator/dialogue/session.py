@@ -19,8 +19,10 @@ from services.common.log import get_logger
 from services.common.personal import Personal
 from services.orchestrator.control.model import Outcome, Rejected
 from services.orchestrator.dialogue.deadline import within
+from services.orchestrator.dialogue.locales import LOCALES, pack
 from services.orchestrator.dialogue.manager import Dialogue
 from services.orchestrator.dialogue.model import (
+    Act,
     CallerKeyed,
     CallerSaid,
     Decision,
@@ -37,6 +39,7 @@ from services.orchestrator.dialogue.model import (
     Played,
     Read,
     ReadDone,
+    Reading,
     Say,
     Understood,
 )
@@ -162,7 +165,12 @@ class Session:
             else:
                 await self._handle(found if found.level >= level else Identified(level))
             return
-        await self._handle(CallerKeyed(turn, question.slot if question is not None else "", keys))
+        slot = question.slot if question is not None else ""
+        value = self._keyed_value(slot, keys)
+        if value is None:
+            await self._handle(CallerKeyed(turn, slot, keys))
+        else:
+            await self._handle(CallerSaid(Understood(turn, Personal("", "keys"), (Act("fill", slot, value),))))
 
     async def played(self, speech: int, complete: bool) -> None:
         """A speech ended: to its last word, or cut."""
@@ -182,6 +190,15 @@ class Session:
             if task.get_name() != "perform":
                 task.cancel()
         await self.idle()
+
+    def _keyed_value(self, slot: str, keys: Personal[str]) -> Reading | None:
+        """What the keys say for the slot; None where they say nothing that its type can be."""
+        spec, locale = self.dialogue.bundle.slots.get(slot), self.dialogue.locale
+        if spec is None or locale not in LOCALES:
+            return None
+        grammars = pack(locale, self.dialogue.bundle.agent.locales[locale])
+        found = grammars.read(spec, keys.reveal(), keyed=True, today=self._clock.wall().date())
+        return found[0] if found else None
 
     # ---- events, state, decisions
 

@@ -1,15 +1,13 @@
-"""What is done next for the goal at hand (ask, look up, propose, read back, perform) and what answers mean. Pure."""
+"""What is done next for the goal at hand: ask, look up, propose, read back, tell. Pure."""
 
 from services.common.personal import Personal
 from services.orchestrator.bundles.model import Slot, Tool
 from services.orchestrator.bundles.templates import Hole, holes
-from services.orchestrator.control.model import Allowed, Denied, Outcome, Proposal, Rejected
 from services.orchestrator.dialogue import arguments
 from services.orchestrator.dialogue.arguments import slots_of
-from services.orchestrator.dialogue.filling import ask_back, failed, resolved, undo
-from services.orchestrator.dialogue.goals import needed, open_frame, over
-from services.orchestrator.dialogue.model import EffectDone, Identified, Judged, ReadDone
-from services.orchestrator.dialogue.state import Answered, Done, Frame, Question, Request
+from services.orchestrator.dialogue.filling import ask_back
+from services.orchestrator.dialogue.goals import needed, over
+from services.orchestrator.dialogue.state import Frame, Question, Request
 from services.orchestrator.dialogue.talk import Talk
 
 
@@ -69,7 +67,7 @@ def _step(talk: Talk, frame: Frame) -> bool:
     for name in goal.do:
         if name not in frame.steps:
             return _do(talk, frame, name, talk.bundle.tools[name])
-    return _finish(talk, frame)
+    return finish(talk, frame)
 
 
 def _look_up(talk: Talk, frame: Frame, slots: tuple[str, ...]) -> bool:
@@ -119,7 +117,7 @@ def _do(talk: Talk, frame: Frame, name: str, tool: Tool) -> bool:
     return False
 
 
-def _finish(talk: Talk, frame: Frame) -> bool:
+def finish(talk: Talk, frame: Frame) -> bool:
     goal = talk.bundle.goals[frame.goal]
     if goal.done_when is not None:
         tool, _, _ = goal.done_when.partition(".")
@@ -138,174 +136,3 @@ def _finish(talk: Talk, frame: Frame) -> bool:
 
 def _plain_args(talk: Talk, name: str) -> dict[str, Personal[str | int | float | bool]]:
     return {key: value.value for key, value in arguments.arguments(talk.bundle, name, talk.state).items()}
-
-
-# ---- answers
-
-
-def read_done(talk: Talk, event: ReadDone) -> None:
-    """Records, or why there are none."""
-    request = talk.state.requests.pop(event.request, None)
-    if request is None:
-        return
-    frame = open_frame(talk, request.goal)
-    if frame is None or frame is not talk.state.active:
-        # Looked up for a goal that waits now: it is looked up again when that comes back.
-        return
-    if event.records is None:
-        if event.denied is not None:
-            _denied(talk, frame, event.denied)
-        else:
-            _down(talk, frame, talk.bundle.tools[event.tool], event.reason)
-    elif request.kind == "resolve":
-        resolved(talk, request.slot, event.records)
-    else:
-        first = event.records[0] if event.records else {}
-        fields = {name: Personal(value, "answer") for name, value in first.items()}
-        talk.state.answers[event.tool] = Answered(fields, slots=request.slots)
-        frame.steps.append(event.tool)
-
-
-def judged(talk: Talk, event: Judged) -> None:
-    """The verdict: ask first, do it, or say why not."""
-    request = talk.state.requests.pop(event.request, None)
-    if request is None or request.proposal is None:
-        return
-    frame, made = open_frame(talk, request.goal), request.proposal
-    if frame is None or frame is not talk.state.active:
-        return
-    match event.verdict:
-        case Allowed():
-            tool = talk.bundle.tools[made.tool]
-            if tool.confirm is not None and (event.confirm or _unread(talk, tool)):
-                question = Question("confirm", proposal=made, digest=request.digest)
-                talk.ask(question, prompt_of(talk, question))
-            else:
-                perform(talk, frame, made, confirmed=False)
-        case Denied():
-            _denied(talk, frame, event.verdict)
-        case Rejected(argument=argument):
-            _rejected(talk, frame, made, argument)
-
-
-def perform(talk: Talk, frame: Frame, made: Proposal, *, confirmed: bool) -> None:
-    """Set it going; from here on it cannot be taken back."""
-    uses = slots_of(talk.bundle.tools[made.tool])
-    talk.perform(Request("perform", made.tool, frame.goal, confirmed=confirmed, slots=uses), made)
-
-
-def effect_done(talk: Talk, event: EffectDone) -> None:
-    """What became of an act is told as it is."""
-    state = talk.state
-    request = state.requests.pop(event.request, None)
-    if request is None:
-        return
-    frame = open_frame(talk, request.goal)
-    outcome = event.outcome
-    if outcome is not None:
-        state.done.append(Done(request.tool, request.digest, outcome.state, outcome.effect_id))
-    if outcome is not None and outcome.state == "committed":
-        fields = {name: Personal(value, "answer") for name, value in outcome.answer.items()}
-        state.answers[request.tool] = Answered(fields, committed=True, slots=request.slots)
-        if frame is not None:
-            frame.steps.append(request.tool)
-            if frame is not state.active:
-                # Another goal came between: this one ends here, without taking the floor from it.
-                _end_beside(talk, frame)
-        return
-    if frame is None:
-        return
-    question = state.question if frame is not state.active else None
-    _not_committed(talk, frame, outcome, mismatch=event.mismatch)
-    if question is not None and not state.handed_over:
-        state.question = question
-
-
-def identified(talk: Talk, event: Identified) -> None:
-    """By keys, or not. What waited for it goes on by itself: it is looked up and judged again."""
-    state = talk.state
-    question = state.question
-    better = event.level > state.level
-    state.level = max(state.level, event.level)
-    state.caller.update(event.caller)
-    if question is None or question.kind != "identify":
-        return
-    if better:
-        state.question, state.counts.not_identified = None, 0
-        return
-    state.counts.not_identified += 1
-    if state.counts.not_identified >= talk.bundle.agent.escalation.clarify_fails_same_slot:
-        talk.hand_over("not_identified")
-    else:
-        talk.identify(question.level, "talk.not_identified")
-
-
-def _end_beside(talk: Talk, frame: Frame) -> None:
-    goal, question = talk.bundle.goals[frame.goal], talk.state.question
-    if all(name in frame.steps for name in goal.do):
-        _finish(talk, frame)
-        if not talk.state.handed_over:
-            talk.state.question = question
-
-
-def _unread(talk: Talk, tool: Tool) -> bool:
-    """A value that must always be read back was not yet."""
-    given = talk.state.slots
-    return any(
-        talk.bundle.slots[name].readback == "always" and name in given and not given[name].confirmed
-        for name in slots_of(tool)
-    )
-
-
-def _denied(talk: Talk, frame: Frame, denied: Denied) -> None:
-    if denied.how == "step_up":
-        talk.identify(talk.state.level + 1, denied.prompt)
-    elif denied.how == "human_review":
-        talk.tell(denied.prompt or "talk.review")
-        over(talk, frame, "review")
-    else:
-        talk.tell(denied.prompt or "talk.not_allowed")
-        over(talk, frame, f"rule {denied.rule}")
-
-
-def _rejected(talk: Talk, frame: Frame, made: Proposal, argument: str) -> None:
-    """The value has no evidence or is of the wrong kind: it is asked for again, by its own question."""
-    source = talk.bundle.tools[made.tool].args.get(argument, "")
-    slot = source.split(".")[1] if source.startswith("slot.") else ""
-    if not slot:
-        talk.tell("talk.trouble")
-        over(talk, frame, "failed")
-        return
-    undo(talk, slot)
-    talk.tell("talk.not_heard")
-    failed(talk, slot)
-
-
-def _down(talk: Talk, frame: Frame, tool: Tool, reason: str) -> None:
-    degrade = tool.degrade
-    over(talk, frame, "down")
-    prompt = degrade.say if degrade is not None else "talk.not_allowed" if reason == "denied" else "talk.down"
-    if degrade is not None and degrade.handoff is not None:
-        talk.hand_over("tool_failed", degrade.handoff, prompt)
-    else:
-        talk.tell(prompt)
-
-
-def _not_committed(talk: Talk, frame: Frame, outcome: Outcome | None, *, mismatch: bool) -> None:
-    tool = talk.bundle.tools[talk.bundle.goals[frame.goal].do[len(frame.steps)]]
-    if outcome is None:
-        over(talk, frame, "mismatch" if mismatch else "down")
-        talk.hand_over(
-            "mismatch" if mismatch else "tool_failed", prompt=f"talk.{'mismatch' if mismatch else 'trouble'}"
-        )
-    elif outcome.state == "failed" and outcome.reason.startswith(("refused", "rule")):
-        talk.tell("talk.refused")
-        over(talk, frame, "refused")
-    elif outcome.state == "failed":
-        _down(talk, frame, tool, outcome.reason)
-    elif outcome.state == "review":
-        talk.tell("talk.review")
-        over(talk, frame, "review")
-    else:
-        talk.tell("talk.unknown")
-        over(talk, frame, "unknown")

@@ -100,7 +100,8 @@ class Talk:
         if question.kind in ("is_it", "confirm"):
             self.out.append(Expect(question.slot, yes_no=True))
         elif question.kind == "identify":
-            self.out.append(Expect("", keys=True, masked=True))
+            way = self.bundle.agent.identify.keys
+            self.out.append(Expect("", keys=True, digits=way.digits if way is not None else None, masked=True))
         elif question.kind == "slot" and slot is not None:
             keys = "dtmf" in slot.source
             self.out.append(Expect(question.slot, keys=keys, digits=slot.length, masked=slot.masked))

@@ -1,14 +1,21 @@
 """Conversations with the bank, as tables: what the caller means, what was done, what was said."""
 
+from dataclasses import replace
+
 import pytest
 
+from services.common.personal import Personal
+from services.orchestrator.dialogue.manager import Dialogue
+from services.orchestrator.dialogue.model import CallerSaid, Read, Understood
 from tests.dialogue.core.scripted import (
+    BANK,
     CANCEL,
     NO,
     PERSON,
     REPEAT,
     YES,
     CutShort,
+    Desk,
     Keys,
     converse,
     give,
@@ -327,3 +334,40 @@ def test_keys_are_a_card_that_was_not_misheard():
 def test_the_masked_and_the_keyed_are_expected_as_the_slot_says():
     desk, _ = converse(turn(start("block_card")))
     assert (desk.expected.slot, desk.expected.keys) == ("card", True)
+
+
+def test_a_yes_that_the_control_layer_does_not_count_is_asked_for_again():
+    desk, _ = converse(
+        turn(start("refund"), PAYMENT, give("amount", money(10))),
+        turn(YES),
+        turn(YES),
+        outcomes={"create_refund": [("failed", "rule confirmation (too late)")]},
+    )
+    assert desk.prompts.count("p.refund_readback") == 2
+    assert acts(desk) == [refund("txn-1", 1000)]
+
+
+def test_two_references_are_looked_up_side_by_side():
+    desk = Desk()
+    goal = BANK.goals["refund"].model_copy(update={"needs": ("txn", "card", "amount")})
+    dialogue = Dialogue(replace(BANK, goals={**BANK.goals, "refund": goal}), "en-GB")
+    dialogue.begin()
+    said = Understood(1, Personal("words"), (start("refund"), PAYMENT, CARD))
+    reads = [decision.tool for decision in dialogue.handle(CallerSaid(said)) if isinstance(decision, Read)]
+    assert reads == ["list_transactions", "list_cards"]
+    assert desk.performed == []
+
+
+def test_the_same_bank_in_german_says_every_sentence_of_a_blocked_card():
+    desk, _ = converse(
+        turn(start("block_card")), turn(give("card", "meine Karte 4417", sure=0.95)), turn(REASON), turn(YES),
+        locale="de-DE",
+    )  # fmt: skip
+    assert desk.last[0] == "Ihre Karte mit der Endung 4417 ist gesperrt. Die Referenz ist REF0."
+    assert desk.last[1] == "Kann ich sonst noch etwas für Sie tun?"
+
+
+def test_where_there_is_nothing_to_key_a_person_finds_out_who_it_is():
+    agent = BANK.agent.model_copy(update={"identify": BANK.agent.identify.model_copy(update={"keys": None})})
+    desk, _ = converse(turn(start("balance")), level=0, bundle=replace(BANK, agent=agent))
+    assert desk.handed_over.reason == "not_identified"

@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -139,14 +139,14 @@ class Voice:
 class Line:
     """A call on virtual time."""
 
-    def __init__(self, table=None, *, desk=None, state=None, patience=None):
+    def __init__(self, table=None, *, desk=None, state=None, patience=None, bundle=BANK):
         self.clock = VirtualClock()
         self.desk = desk or Desk()
         self.mind = ScriptedUnderstanding(self.clock, table or {})
         self.control = ScriptedControl(self.desk, self.clock)
         self.store = MemoryStore()
         self.voice = Voice()
-        self.dialogue = Dialogue(BANK, "en-GB", state)
+        self.dialogue = Dialogue(bundle, "en-GB", state)
         self.session = Session(
             self.dialogue, self.mind, self.control, self.store, self.voice, self.clock, patience or Patience()
         )
@@ -387,3 +387,14 @@ async def test_another_worker_restores_what_was_read_and_goes_on():
     assert second.voice.said[0].startswith("We were cut off")
     await second.say("yes")
     assert second.desk.performed[0][0] == "create_refund"
+
+
+async def test_keys_are_read_as_what_their_slot_holds():
+    bundle = replace(
+        BANK, slots={**BANK.slots, "amount": BANK.slots["amount"].model_copy(update={"source": ("speech", "dtmf")})}
+    )
+    line = Line({"part": turn(start("refund"), give("txn", "blue kettle cafe"))}, bundle=bundle)
+    await line.run(line.session.begin())
+    await line.say("part")
+    await line.run(line.session.keyed(2, Personal("10*00")))
+    assert line.dialogue.state.slots["amount"].data.reveal() == money(10)
