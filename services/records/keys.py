@@ -8,6 +8,7 @@ from pathlib import Path
 
 from services.common.errors import InvalidInputError, SettingsError
 from services.common.settings import Settings
+from services.records.data_keys import KEY_BYTES, KeyRing
 from services.records.notes import Signer, Verifier
 from services.records.personal_store import PersonalStore
 from services.records.witness_client import WitnessClient
@@ -108,6 +109,29 @@ def load_personal_store(settings: Settings) -> PersonalStore:
     if len(key) != SEAL_BYTES:
         raise SettingsError(f"{path}: expected {SEAL_BYTES} bytes in hex, got something else.")
     return PersonalStore(policy, key)
+
+
+def load_key_ring(settings: Settings) -> KeyRing:
+    """The key that wraps the keys of calls. With the embedded database it is made when there is none.
+
+    Raises SettingsError: with a database that others use too, a new key here could not open what they sealed.
+    """
+    named = settings.control.seal_key_file
+    path = named.expanduser() if named else settings.data_dir.expanduser() / "control" / "seal.key"
+    if not path.exists() and not settings.database.dsn:
+        with contextlib.suppress(FileExistsError):
+            write_secret(path, secrets.token_hex(KEY_BYTES))
+    if not path.exists():
+        raise SettingsError(
+            f"No key in {path}.", remedy="Put 32 random bytes in hex there (mode 0600), the same on every machine."
+        )
+    try:
+        key = bytes.fromhex(read_secret(path))
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise SettingsError(f"{path}: expected {KEY_BYTES} bytes in hex, got something else.")
+    return KeyRing(key)
 
 
 def load_witnesses(settings: Settings) -> list[WitnessClient]:

@@ -12,7 +12,7 @@ from tests.bundles.bank import SERVE, running_bank
 from tests.store.conftest import server  # noqa: F401  # fixture
 
 SEED = Path(SERVE).with_name("seed.sql")
-OURS = "effects, reviews, audit_pending"
+OURS = "effects, reviews, callbacks, control_calls, audit_pending"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

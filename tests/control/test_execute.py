@@ -183,7 +183,7 @@ class DyingStore(EffectStore):
 
 class _DyingHeld(HeldEffects):
     def __init__(self, connection, store):
-        super().__init__(connection)
+        super().__init__(connection, store)
         self._store = store
 
     async def move(self, *args, **kwargs):

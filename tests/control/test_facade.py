@@ -10,7 +10,7 @@ from services.common.personal import Personal
 from services.orchestrator.bundles.checks import validate_directory
 from services.orchestrator.control.ground import fallback
 from services.orchestrator.control.model import Allowed, Denied, Evidence, Proposal, Value
-from services.orchestrator.dialogue.model import Identify, Say
+from services.orchestrator.dialogue.model import Say
 from tests.control.world import address, block, call_world, judge, perform, read, read_back, refund, said
 
 BUNDLE, _ = validate_directory(Path(__file__).parents[2] / "deploy" / "agents" / "bank-retail")
@@ -24,11 +24,11 @@ async def world(bank_home):
 
 async def test_a_whole_call_reads_asks_acts_and_tells_only_what_was_done(world):
     call = world.call()
-    assert (await call.begin()).level == 1
+    assert (await call.recognise()).level == 1
     cards = await read(call, "list_cards")
     assert [card["last4"] for card in cards.records] == ["4417", "9023"]
     assert (await judge(call, refund())).verdict == Denied("identified-twice", "step_up", "p.identify_first")
-    assert (await call.identify(Identify(2), Personal("4321"))).level == 2
+    assert (await call.identify(Personal("4321"))).level == 2
     judged = await judge(call, refund())
     assert isinstance(judged.verdict, Allowed)
     assert judged.confirm
@@ -43,7 +43,7 @@ async def test_a_whole_call_reads_asks_acts_and_tells_only_what_was_done(world):
 
 async def test_nobody_reads_or_acts_before_it_is_known_who_calls(world):
     call = world.call(number="+440000000000")
-    assert (await call.begin()).level == 0
+    assert (await call.recognise()).level == 0
     answer = await read(call, "get_balance", subject="c-1001")
     assert answer.records is None
     assert answer.denied == Denied("identified", "step_up", "p.identify_first")
@@ -56,8 +56,8 @@ async def test_nobody_reads_or_acts_before_it_is_known_who_calls(world):
 
 async def test_three_wrong_pins_lock_the_call_and_the_right_one_comes_too_late(world):
     call = world.call()
-    await call.begin()
-    answers = [await call.identify(Identify(2), Personal(pin)) for pin in ("0000", "12", "1111", "2222", "4321")]
+    await call.recognise()
+    answers = [await call.identify(Personal(pin)) for pin in ("0000", "12", "1111", "2222", "4321")]
     assert [answer.how for answer in answers] == ["wrong", "malformed", "wrong", "locked", "locked"]
     assert {answer.level for answer in answers} == {1}
 
@@ -65,17 +65,17 @@ async def test_three_wrong_pins_lock_the_call_and_the_right_one_comes_too_late(w
 async def test_the_bank_locks_a_pin_over_all_calls(world):
     for number in range(2):
         call = world.call(f"call-{number}")
-        await call.begin()
+        await call.recognise()
         for _ in range(3):
-            await call.identify(Identify(2), Personal("0000"))
+            await call.identify(Personal("0000"))
     call = world.call("call-9")
-    await call.begin()
-    assert (await call.identify(Identify(2), Personal("4321"))).how == "locked"
+    await call.recognise()
+    assert (await call.identify(Personal("4321"))).how == "locked"
 
 
 async def test_the_pin_is_nowhere_afterwards(world, caplog, capsys):
     call = await world.identified()
-    await call.identify(Identify(2), Personal("9876"))
+    await call.identify(Personal("9876"))
     await call.close()
     written = repr([entry.body({}) for entry in world.notes.entries]) + repr(
         await world.pool.fetch("SELECT * FROM effects")
@@ -232,7 +232,7 @@ async def test_free_text_that_claims_something_is_replaced(world):
     assert call.guard("How can I help you?") == "How can I help you?"
     assert call.guard("You have £1,250.50.") == "You have £1,250.50."
     for text in ("You have £1,350.50.", "I have blocked your card.", "It arrives on Tuesday."):
-        assert call.guard(text) == "How can I help you?"
+        assert call.guard(text) == ""
     await call.close()
     assert world.notes.actions().count("control.claim") == 3
 
@@ -289,7 +289,8 @@ async def test_another_worker_goes_on_without_asking_again_and_without_doing_twi
     read_back(call)
     await perform(call, refund())
     other = world.call(room=world.worker())
-    assert (await other.resume(2)).level == 2
+    await other.restore({})
+    assert (other.caller.subject, other.caller.level) == ("c-1001", 2)
     assert (await perform(other, refund())).outcome.state == "committed"
     assert other.fill(Say(9, "p.refunded")).startswith("Done.")
     assert await world.postings("refund") == 1
@@ -298,11 +299,11 @@ async def test_another_worker_goes_on_without_asking_again_and_without_doing_twi
 async def test_an_agent_without_a_back_end_says_that_it_is_down(world):
     call = world.call()
     call._reader.backend._base = ""
-    assert (await call.begin()).how == "down"
+    assert (await call.recognise()).how == "down"
 
 
 async def _begun(call):
-    await call.begin()
+    await call.recognise()
     return call
 
 

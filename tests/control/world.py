@@ -12,13 +12,18 @@ from services.common.settings import load_settings
 from services.orchestrator.control.facade import ControlLayer
 from services.orchestrator.control.facts import Caller
 from services.orchestrator.control.model import Evidence, Proposal, Value
+from services.orchestrator.control.review import Reviewing
 from services.orchestrator.control.room import ControlRoom
-from services.orchestrator.dialogue.model import Identify, Judge, Perform, Played, Read, Say
+from services.orchestrator.dialogue.model import Judge, Perform, Read, Say
+from services.orchestrator.store.callbacks import CallbackStore
 from services.orchestrator.store.database import open_pool
 from services.orchestrator.store.effects import EffectStore
+from services.orchestrator.store.reviews import ReviewStore
+from services.records.data_keys import KeyRing
 from tests.control.conftest import as_on_the_first_day
 from tests.control.speech import PlainSpeaker
 
+RING = KeyRing(bytes(range(32)))
 NUMBER, PIN = "+441632960123", "4321"
 
 
@@ -68,8 +73,15 @@ class CallWorld:
         self.http = http
         self.room = self.worker()
 
-    def worker(self):
-        return ControlRoom(EffectStore(self.pool), self.notes, {"bank-retail": self.bank.url}, self.http, SystemClock())
+    def worker(self, ring=None):
+        effects = EffectStore(self.pool, ring or RING)
+        room = ControlRoom(effects, self.notes, {"bank-retail": self.bank.url}, self.http, SystemClock())
+        room.reviewing = Reviewing(room, ReviewStore(self.pool), CallbackStore(self.pool), self._load, 3600)
+        return room
+
+    async def _load(self, digest):
+        assert digest == self.bundle.digest
+        return self.bundle
 
     def call(self, call_id="call-1", number=NUMBER, room=None):
         caller = Caller(number, "en-GB", "sip")
@@ -77,9 +89,9 @@ class CallWorld:
 
     async def identified(self, call_id="call-1", level=2):
         call = self.call(call_id)
-        await call.begin()
+        await call.recognise()
         if level == 2:
-            assert (await call.identify(Identify(2), Personal(PIN))).level == 2
+            assert (await call.identify(Personal(PIN))).level == 2
         return call
 
     async def postings(self, kind=None):
@@ -114,9 +126,10 @@ async def perform(call, proposal, confirmed=True):
 
 
 def read_back(call, prompt="p.refund_readback", speech=5, complete=True, minor=1500, currency="GBP", **facts):
-    """As the session does: the sentence is filled and said, then it has ended."""
+    """As the session does: what is read back is named, the sentence is filled and said, then it has ended."""
+    call.asked(facts.pop("proposal", None) or refund(), speech)
     known = {"slot.amount.minor": minor, "slot.amount.currency": currency, "slot.txn.merchant": "Northern Rail",
              "slot.txn.date": "2026-11-18", "slot.txn.txn_id": "txn-2", **facts}  # fmt: skip
     text = call.fill(Say(speech, prompt, {name: Personal(value) for name, value in known.items()}))
-    call.played(Played(speech, complete))
+    call.played(speech, complete)
     return text

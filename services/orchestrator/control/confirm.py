@@ -46,6 +46,11 @@ class Confirmations:
         if asked is not None and asked.speech == speech:
             self._asked = Asked(asked.tool, asked.request, speech, now_ns) if complete else None
 
+    def void(self, speech: int) -> None:
+        """This speech does not say what it was to read back."""
+        if self._asked is not None and self._asked.speech == speech:
+            self._asked = None
+
     def judged(self, proposal: Proposal) -> None:
         """Something is being weighed: other arguments, or another act, void what was asked."""
         if self._asked is not None and self._asked.request != bound(proposal):

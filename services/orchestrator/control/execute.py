@@ -91,21 +91,38 @@ class Executor:
             row = await held.get(row.effect_id)
             if row.state == "pending":
                 # The caller is gone and heard nothing: asking again is theirs.
-                row = await held.move(row.effect_id, "failed", reason="abandoned before it was sent")
+                row = await held.move(row, "failed", reason="abandoned before it was sent")
             elif row.state in ("executing", "unknown"):
                 row = await self._settle(_Act(bundle, tool, held), row)
             return row.outcome()
+
+    async def approved(self, bundle: Bundle, row: EffectRow, recheck: Recheck) -> Outcome:
+        """A person approved it: done once, if the rules still let it (`recheck` leaves out what was approved)."""
+        tool = bundle.tools[row.tool]
+        async with self.effects.locked(_locks(tool, row, row.subject), LOCK_WAIT_S) as held:
+            row = await held.get(row.effect_id)
+            if row.state == "review" and row.reason.startswith("rule "):
+                row = await held.move(row, "pending", reason="approved")
+            if row.state == "pending" and row.reason == "approved":
+                row = await self._first(_Act(bundle, tool, held), row, recheck)
+            return row.outcome()
+
+    async def settle(self, bundle: Bundle, row: EffectRow, state: State, reason: str) -> Outcome:
+        """A person decided what became of it, or that it is not done. StoreError: that is decided already."""
+        async with self.effects.locked(_locks(bundle.tools[row.tool], row, row.subject), LOCK_WAIT_S) as held:
+            row = await held.get(row.effect_id)
+            return (await held.move(row, state, reason=reason)).outcome()
 
     async def _first(self, act: "_Act", row: EffectRow, recheck: Recheck) -> EffectRow:
         verdict = await recheck()
         if isinstance(verdict, Denied):
             state: State = "review" if verdict.how == "human_review" else "failed"
-            return await act.held.move(row.effect_id, state, reason=f"rule {verdict.rule}")
+            return await act.held.move(row, state, reason=f"rule {verdict.rule}")
         breaker = self.breakers.of(row.tool, act.tool)
         if not breaker.admits(self.clock.now_ns()):
-            return await act.held.move(row.effect_id, "failed", reason="breaker open")
+            return await act.held.move(row, "failed", reason="breaker open")
         try:
-            row = await act.held.move(row.effect_id, "executing")
+            row = await act.held.move(row, "executing")
             return await self._deliver(act, row, again=False)
         except BaseException:
             # A probe that was cancelled says nothing: its place must not stay taken.
@@ -124,19 +141,19 @@ class Executor:
         except BackEndError as error:
             if error.kind == "refused":
                 breaker.succeeded()
-                return await act.held.move(row.effect_id, "failed", reason=f"refused {error.http_status}")
+                return await act.held.move(row, "failed", reason=f"refused {error.http_status}")
             breaker.failed(self.clock.now_ns())
             if error.kind == "unreached" and not again:
-                return await act.held.move(row.effect_id, "failed", reason="unreached")
-            row = await act.held.move(row.effect_id, "unknown", reason="no clear answer")
+                return await act.held.move(row, "failed", reason="unreached")
+            row = await act.held.move(row, "unknown", reason="no clear answer")
             return await self._settle(act, row, may_send=not again)
         breaker.succeeded()
-        return await act.held.move(row.effect_id, "committed", answer=answer)
+        return await act.held.move(row, "committed", answer=answer)
 
     async def _settle(self, act: "_Act", row: EffectRow, *, may_send: bool = True) -> EffectRow:
         """Ask what became of it; sent again only once, and only when it is not there and the back end takes our key."""
         if row.state == "executing":
-            row = await act.held.move(row.effect_id, "unknown", reason="left by a worker that is gone")
+            row = await act.held.move(row, "unknown", reason="left by a worker that is gone")
         if act.tool.status is not None:
             status = act.bundle.contracts[act.tool.status]
             try:
@@ -144,15 +161,16 @@ class Executor:
             except BackEndError as error:
                 if error.http_status != 404:
                     log.warning("effect still unknown", tool=row.tool, effect=row.effect_id)
-                    return row
+                    # It was asked now: others come first, this one again later.
+                    return await act.held.move(row, "unknown", reason="no clear answer")
             else:
-                return await act.held.move(row.effect_id, "committed", answer=answer)
-        if act.operation.takes_idempotency_key:
+                return await act.held.move(row, "committed", answer=answer)
+        if act.operation.takes_idempotency_key and not row.erased:
             if not may_send:
                 return row
-            row = await act.held.move(row.effect_id, "executing", reason="sent again under its key")
+            row = await act.held.move(row, "executing", reason="sent again under its key")
             return await self._deliver(act, row, again=True)
-        return await act.held.move(row.effect_id, "review", reason="nobody can say what became of it")
+        return await act.held.move(row, "review", reason="nobody can say what became of it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,5 +188,5 @@ class _Act:
 
 
 def _locks(tool: Tool, row: EffectRow, subject: str) -> list[str]:
-    """The act itself first, then what it touches."""
-    return [f"act {row.idempotency_key}", *lock_names(tool, subject, row.request)]
+    """The act itself first, then what it touches (unknown when that was erased)."""
+    return [f"act {row.idempotency_key}", *([] if row.erased else lock_names(tool, subject, row.request))]

@@ -11,9 +11,9 @@ here, and what was read back is compared with what is done.
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from services.common.errors import DeadlineError, TrunklineError
 from services.common.log import get_logger
@@ -37,16 +37,18 @@ from services.orchestrator.control.validate import check as check_evidence
 from services.orchestrator.dialogue.model import (
     EffectDone,
     Identified,
-    Identify,
     Judge,
     Judged,
     Perform,
-    Played,
     Read,
     ReadDone,
     Say,
 )
+from services.orchestrator.store.call_keys import KnownCaller
 from services.orchestrator.store.effects import NewEffect
+
+if TYPE_CHECKING:
+    from services.orchestrator.dialogue.ports import Control
 
 log = get_logger(__name__)
 
@@ -77,31 +79,43 @@ class ControlLayer:
         self._identity = Identity(bundle, caller, self._reader)
         self._confirmations = Confirmations()
         self._trail = Trail(room.audit, room.clock, call_id, bundle.digest)
-        self._to_confirm: Proposal | None = None
+        self._asked: tuple[int, Proposal] | None = None
         self._begun = set[str]()
+        self._secret = room.effects.keys.secret
 
     # ---- who calls
 
-    async def begin(self) -> Identified:
+    async def recognise(self) -> Identified:
         """At the start of a call: whose number it is."""
         how = await self._identity.by_number()
         self._trail.note("control.identify", {"by": "number", "result": how}, self.caller.subject)
-        return self._identified(how)
+        return await self._known(how)
 
-    async def resume(self, level: int) -> Identified:
-        """Another worker had the call up to here, at `level`: its acts and who calls are known again."""
-        answer = await self.begin()
+    async def identify(self, keys: Personal[str]) -> Identified:
+        """By a secret that was keyed; "locked": no more tries in this call."""
+        how = await self._identity.by_keys(keys)
+        self._trail.note("control.identify", {"by": "keys", "result": how}, self.caller.subject)
+        return await self._known(how)
+
+    async def restore(self, records: Mapping[str, Sequence[Mapping[str, Scalar]]]) -> None:
+        """Another worker had the call up to here: what was read, what was done, and who calls are known again."""
+        for tool, known in records.items():
+            self.ledger.read(tool, known)
         for row in await self._room.effects.of_call(self._call_id):
             self.ledger.done(row.tool, row.outcome())
             self._begun.add(row.request_hash)
-        self.caller.level = max(self.caller.level, level if self.caller.subject else 0)
-        return Identified(self.caller.level, answer.caller)
+        who = await self._room.effects.keys.recall(self._call_id)
+        if who.subject:
+            self.caller.subject, self.caller.level = who.subject, who.level
 
-    async def identify(self, decision: Identify, keys: Personal[str]) -> Identified:
-        """By a secret that was keyed. `locked`: no more tries in this call."""
-        how = await self._identity.by_keys(keys)
-        detail = {"by": "keys", "result": how, "wanted": decision.wanted_level}
-        self._trail.note("control.identify", detail, self.caller.subject)
+    async def _known(self, how: str) -> Identified:
+        """Kept, sealed, for whoever goes on with the call."""
+        if how == "identified":
+            who = KnownCaller(self.caller.subject, self.caller.ani, self.caller.level)
+            try:
+                await self._room.effects.keys.remember(self._call_id, who)
+            except TrunklineError as error:
+                log.error("who calls was not kept", call=self._call_id, error=type(error).__name__)
         return self._identified(how)
 
     def _identified(self, how: str) -> Identified:
@@ -149,8 +163,6 @@ class ControlLayer:
             # It cannot be put before anybody: then no colleague looks, and none is promised.
             verdict = Denied(verdict.rule, "deny", None)
         must = isinstance(verdict, Allowed) and self._policy.must_confirm(weighed.proposal.tool, weighed.facts)
-        # Read back even where no rule asks for it, it is bound all the same.
-        self._to_confirm = weighed.proposal if isinstance(verdict, Allowed) else None
         return Judged(decision.request, verdict, must)
 
     async def perform(self, decision: Perform) -> EffectDone:
@@ -169,15 +181,20 @@ class ControlLayer:
             self._trail.note("control.unconfirmed", {"tool": tool, "why": void}, self.caller.subject)
             return EffectDone(number, tool, Outcome("", "failed", {}, f"rule confirmation ({void})"))
         try:
-            outcome = await self._run(weighed)
+            outcome = await self._run(weighed, confirmed=decision.confirmed)
         except PayloadMismatchError:
             self._trail.note("control.mismatch", {"tool": tool}, self.caller.subject)
             return EffectDone(number, tool, None, mismatch=True)
         return EffectDone(number, tool, outcome)
 
-    def played(self, event: Played) -> None:
+    def asked(self, proposal: Proposal, speech: int) -> None:
+        """`speech` reads this proposal back; `fill` makes sure that it says its arguments."""
+        self._asked = (speech, proposal)
+        self._confirmations.ask(proposal, speech)
+
+    def played(self, speech: int, complete: bool) -> None:
         """A speech ended: what was read back in it counts as heard only to its last word."""
-        self._confirmations.played(event.speech, event.complete, self._room.clock.now_ns())
+        self._confirmations.played(speech, complete, self._room.clock.now_ns())
 
     # ---- speaking
 
@@ -187,25 +204,25 @@ class ControlLayer:
             return self.guard(say.free)
         try:
             text = ground(self._bundle, self._locale, say, self.ledger, self._speaker)
-        except UngroundedError as error:
-            log.warning("sentence not grounded", prompt=error.prompt, what=error.what, call=self._call_id)
-            self._trail.note("control.ungrounded", {"prompt": error.prompt, "what": error.what}, self.caller.subject)
+        except TrunklineError as error:
+            what = error.what if isinstance(error, UngroundedError) else type(error).__name__
+            log.warning("sentence not grounded", prompt=say.prompt, what=what, call=self._call_id)
+            self._trail.note("control.ungrounded", {"prompt": say.prompt, "what": what}, self.caller.subject)
+            self._confirmations.void(say.speech)
             return fallback(self._locale)
-        self._bind(say)
+        if not self._reads_back(say):
+            self._confirmations.void(say.speech)
         return text
 
     def guard(self, free: str) -> str:
-        """A model's text when it claims nothing; else the sentence that asks what is wanted."""
+        """A model's text when it claims nothing; else nothing, and a sentence of the bundle is said."""
         language = self._locale.split("-")[0]
-        claim = check(
-            free,
-            Supported.by(self.ledger.facts(), self._room.sentences(self._bundle, self._locale), language),
-            language,
-        )
+        sentences = self._room.sentences(self._bundle, self._locale)
+        claim = check(free, Supported.by(self.ledger.facts(), sentences, language), language)
         if claim is None:
             return free
         self._trail.note("control.claim", {"kind": claim.kind}, self.caller.subject)
-        return self._bundle.prompt("talk.open", self._locale).text
+        return ""
 
     async def close(self) -> None:
         """The call is over: what was noted is in the log. Acts under way go on in the worker."""
@@ -213,21 +230,21 @@ class ControlLayer:
 
     # ---- parts
 
-    def _bind(self, say: Say) -> None:
-        """This speech reads the judged proposal back, when it says its arguments."""
-        proposal = self._to_confirm
-        tool = self._bundle.tools[proposal.tool] if proposal is not None else None
-        if proposal is None or tool is None or tool.confirm is None or tool.confirm.prompt != say.prompt:
-            return
-        facts = {name: value.reveal() for name, value in say.facts.items()}
-        if reads_back(tool, proposal, facts):
-            self._confirmations.ask(proposal, say.speech)
+    def _reads_back(self, say: Say) -> bool:
+        """False when this speech was to read a proposal back and says something else."""
+        if self._asked is None or self._asked[0] != say.speech:
+            return True
+        proposal = self._asked[1]
+        tool = self._bundle.tools[proposal.tool]
+        if tool.confirm is None or tool.confirm.prompt != say.prompt:
+            return False
+        return reads_back(tool, proposal, {name: value.reveal() for name, value in say.facts.items()})
 
     def _confirmed(self, weighed: _Weighed, told: bool) -> str:
         """Empty when nothing stands in the way; else why the yes does not count."""
         proposal = weighed.proposal
         must = self._policy.must_confirm(proposal.tool, weighed.facts)
-        if request_hash(proposal.tool, proposal.plain()) in self._begun:
+        if request_hash(proposal.tool, proposal.plain(), self._secret) in self._begun:
             # Begun already, so confirmed already: by the worker that had this call before, or by this one.
             return ""
         if not must and not told:
@@ -300,7 +317,7 @@ class ControlLayer:
             return False
         return outcome is not None and outcome.state == "review"
 
-    async def _run(self, weighed: _Weighed, *, for_review: bool = False) -> Outcome | None:
+    async def _run(self, weighed: _Weighed, *, for_review: bool = False, confirmed: bool = False) -> Outcome | None:
         """To the executor, in a task that outlives the call. None: the database is away, and nothing was begun.
 
         `for_review`: nothing is done now, whatever the facts have become meanwhile. Raises PayloadMismatchError.
@@ -314,14 +331,24 @@ class ControlLayer:
 
         new = NewEffect(
             effect_id=uuid.uuid4().hex,
-            idempotency_key=business_key(self._bundle.agent.id, proposal.tool, tool, self.caller.subject, args),
+            idempotency_key=business_key(
+                self._bundle.agent.id, proposal.tool, tool, self.caller.subject, args, self._secret
+            ),
             window_s=tool.idempotency.window_s if tool.idempotency is not None else 86_400,
-            request_hash=request_hash(proposal.tool, args),
+            request_hash=request_hash(proposal.tool, args, self._secret),
             call_id=self._call_id,
             turn=proposal.turn,
             agent_digest=self._bundle.digest,
             tool=proposal.tool,
             request=args,
+            subject=self.caller.subject,
+            context={
+                "caller.auth_level": self.caller.level,
+                "caller.transport": self.caller.transport,
+                "caller.locale": self.caller.locale,
+                "slot.min_confidence": proposal.confidence,
+            },
+            confirmed=confirmed,
         )
         work = self._room.keep(self._executor.run(self._bundle, new, self.caller.subject, recheck))
         try:
@@ -334,10 +361,21 @@ class ControlLayer:
         except TrunklineError as error:
             log.error("act not begun", tool=proposal.tool, call=self._call_id, error=type(error).__name__)
             return None
+        if outcome.state == "review":
+            await self._put_before_people(outcome)
         self._begun.add(new.request_hash)
         self.ledger.done(proposal.tool, outcome)
         self._reader.forget()
         return outcome
+
+    async def _put_before_people(self, outcome: Outcome) -> None:
+        """At once; when that fails, the recovery of any worker does it."""
+        try:
+            row = await self._room.effects.get(outcome.effect_id)
+            if row is not None and row.state == "review" and self._room.reviewing is not None:
+                await self._room.reviewing.ask_again(row)
+        except TrunklineError as error:
+            log.warning("review not asked for yet", call=self._call_id, error=type(error).__name__)
 
     def _slots(self, tool: str) -> dict[str, Slot]:
         """Argument → the slot it comes from."""
@@ -365,3 +403,8 @@ class ControlLayer:
         elif isinstance(verdict, Denied):
             detail = {"tool": tool, "rule": verdict.rule, "how": verdict.how}
             self._trail.note("control.denied", detail, self.caller.subject)
+
+
+if TYPE_CHECKING:
+    # The port that a session drives.
+    _PORT: type[Control] = ControlLayer

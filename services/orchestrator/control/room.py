@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 
@@ -17,6 +17,9 @@ from services.orchestrator.control.execute import Executor
 from services.orchestrator.control.policy import Policy
 from services.orchestrator.store.effects import EffectStore
 from services.records.audit_log import AuditSink
+
+if TYPE_CHECKING:
+    from services.orchestrator.control.review import Reviewing
 
 log = get_logger(__name__)
 T = TypeVar("T")
@@ -37,6 +40,8 @@ class ControlRoom:
         """`backends`: agent id → base URL of its back end."""
         self.effects, self.audit, self.clock = effects, audit, clock
         self.breakers = Breakers()
+        # Where there are people to ask (worker.py).
+        self.reviewing: Reviewing | None = None
         self._urls, self._http = dict(backends), http
         self._backends: dict[str, BackEnd] = {}
         self._policies: dict[str, Policy] = {}

@@ -1,8 +1,12 @@
-"""Effect rows: begun before anything is sent, moved only along the states that may follow, one at a time per act."""
+"""Effect rows: begun before anything is sent, moved only along the states that may follow, one at a time per act.
+
+What was asked and answered is sealed under the key of its call (store.call_keys). Every change of state puts its entry
+into the audit in the same statement: both are there or neither.
+"""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
@@ -11,12 +15,16 @@ import asyncpg
 from services.common.errors import DeadlineError
 from services.common.postgres import StoreError, typed_errors
 from services.orchestrator.control.model import Outcome, Scalar, State
+from services.orchestrator.store.call_keys import WRAPPED, CallKeys
+from services.orchestrator.store.effect_audit import Told, begun_entry, moved_entry, plain_row
 from services.orchestrator.store.records import to_jsonb
+from services.records.data_keys import DataKey, KeyRing
 
 # From which states each may be reached. Committed and failed are the ends of an attempt.
 _BEFORE: dict[State, tuple[State, ...]] = {
     "executing": ("pending", "unknown"),
-    "committed": ("executing", "unknown"),
+    # From review: a person found out that it was done.
+    "committed": ("executing", "unknown", "review"),
     "failed": ("pending", "executing", "unknown", "review"),
     "unknown": ("executing", "unknown"),
     "review": ("pending", "unknown"),
@@ -37,11 +45,16 @@ class NewEffect:
     agent_digest: str
     tool: str
     request: Mapping[str, Scalar]
+    # Whose act it is, and the call's facts at that time (caller.auth_level …): for whoever settles it later.
+    subject: str = ""
+    context: Mapping[str, Scalar] = field(default_factory=dict)
+    # The caller heard it read back and said yes.
+    confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EffectRow:
-    """One attempt at an act."""
+    """One attempt at an act. `erased`: its personal data are gone, its state and its keys are as they were."""
 
     effect_id: str
     idempotency_key: str
@@ -56,23 +69,37 @@ class EffectRow:
     answer: Mapping[str, Scalar]
     reason: str
     changed_at: datetime
+    turn: int = 0
+    subject: str = ""
+    context: Mapping[str, Scalar] = field(default_factory=dict)
+    erased: bool = False
 
     def outcome(self) -> Outcome:
         """As the caller of the pipeline sees it."""
         return Outcome(self.effect_id, self.state, self.answer, self.reason)
 
 
-_COLUMNS = (
+_PLAIN = (
     "effect_id, idempotency_key, attempt, wire_key, request_hash, call_id, agent_digest, tool, request, state, answer, "
-    "reason, changed_at"
+    "reason, changed_at, turn"
+)
+_COLUMNS = f"{_PLAIN}, {WRAPPED}"
+# The time of an audit entry is the database's own, put in by the statement that it tells of.
+_TOLD = "INSERT INTO audit_pending (body, openings) SELECT "
+_TIMED = (
+    "|| jsonb_build_object('at', to_char(now() AT TIME ZONE 'UTC', "
+    """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))"""
 )
 
 
 class EffectStore:
     """Raises UnavailableError (the database is away), StoreError (it refuses, or a state may not follow)."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, ring: KeyRing | None = None, told: Told = plain_row) -> None:
+        """`ring`: seals personal data; None keeps them plain (tests, tools). `told`: how audit entries become rows."""
         self._pool = pool
+        self.keys = CallKeys(pool, ring)
+        self._told = told
 
     async def begin(self, new: NewEffect) -> tuple[EffectRow, bool]:
         """The row of this act, durable: a new one (True), or the one that is there already within its window (False).
@@ -92,12 +119,15 @@ class EffectStore:
                 if last is not None and not (
                     last["state"] == "failed" or (last["over"] and last["state"] == "committed")
                 ):
-                    return _row(last), False
+                    return self._row(last), False
                 attempt = 1 if last is None else last["attempt"] + 1
+                key = await self.keys.of(connection, new.call_id)
+                asked = {"args": dict(new.request), "subject": new.subject, "context": dict(new.context)}
                 row = await connection.fetchrow(
-                    "INSERT INTO effects (effect_id, idempotency_key, attempt, wire_key, request_hash, call_id, turn, "
-                    "agent_digest, tool, request, state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending') "
-                    f"RETURNING {_COLUMNS}",
+                    "WITH made AS (INSERT INTO effects (effect_id, idempotency_key, attempt, wire_key, request_hash, "
+                    "call_id, turn, agent_digest, tool, request, state) "
+                    f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending') RETURNING {_COLUMNS}), "
+                    f"told AS ({_TOLD} $11::jsonb {_TIMED}, $12::jsonb) SELECT * FROM made",
                     new.effect_id,
                     new.idempotency_key,
                     attempt,
@@ -107,15 +137,16 @@ class EffectStore:
                     new.turn,
                     new.agent_digest,
                     new.tool,
-                    to_jsonb(dict(new.request)),
+                    to_jsonb(key.seal(asked, f"{new.effect_id}/request") if key is not None else asked),
+                    *self._told(begun_entry(new, attempt)),
                 )
-        return _row(row), True
+        return self._row(row), True
 
     async def get(self, effect_id: str) -> EffectRow | None:
         """One attempt."""
         with typed_errors("reading an effect"):
             row = await self._pool.fetchrow(f"SELECT {_COLUMNS} FROM effects WHERE effect_id = $1", effect_id)
-        return _row(row) if row else None
+        return self._row(row) if row else None
 
     async def of_call(self, call_id: str) -> list[EffectRow]:
         """All of a call, oldest first."""
@@ -123,7 +154,18 @@ class EffectStore:
             rows = await self._pool.fetch(
                 f"SELECT {_COLUMNS} FROM effects WHERE call_id = $1 ORDER BY created_at, effect_id", call_id
             )
-        return [_row(row) for row in rows]
+        return [self._row(row) for row in rows]
+
+    async def in_review_without_one(self, limit: int = 100) -> list[EffectRow]:
+        """Attempts that a person has to decide and that lie before nobody: their worker died in between."""
+        with typed_errors("reading effects"):
+            rows = await self._pool.fetch(
+                f"SELECT {_COLUMNS} FROM effects WHERE state = 'review' AND NOT EXISTS (SELECT FROM reviews r "
+                "WHERE r.effect_id = effects.effect_id AND (r.decision IS NULL OR r.decided_at >= effects.changed_at)) "
+                "ORDER BY changed_at LIMIT $1",
+                limit,
+            )
+        return [self._row(row) for row in rows]
 
     async def left_open(self, older_than_s: float, limit: int = 100) -> list[EffectRow]:
         """Attempts that somebody began and nobody ended: of a worker that died, or whose answer was lost."""
@@ -134,7 +176,7 @@ class EffectStore:
                 older_than_s,
                 limit,
             )
-        return [_row(row) for row in rows]
+        return [self._row(row) for row in rows]
 
     @asynccontextmanager
     async def locked(self, names: Sequence[str], wait_s: float) -> AsyncIterator["HeldEffects"]:
@@ -149,7 +191,7 @@ class EffectStore:
                     await connection.execute(f"SET lock_timeout = '{int(wait_s * 1000)}ms'")
                     for name in names:
                         await connection.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", name)
-                    yield HeldEffects(cast("asyncpg.Connection", connection))
+                    yield HeldEffects(cast("asyncpg.Connection", connection), self)
                 except asyncpg.LockNotAvailableError:
                     raise DeadlineError(f"Something else holds what this needs for over {wait_s:.1f} s.") from None
                 finally:
@@ -157,12 +199,38 @@ class EffectStore:
                         await connection.execute("SELECT pg_advisory_unlock_all()")
                         await connection.execute("RESET lock_timeout")
 
+    def _row(self, row: Any) -> EffectRow:
+        """A row opened; where its key is gone, without what was personal."""
+        fields = {name: row[name] for name in _NAMES}
+        sealed = "sealed" in row["request"]
+        key = self.keys.opened(row["call_id"], row["wrapped"]) if sealed else None
+        asked: Mapping[str, Any] = row["request"] if not sealed else {}
+        answer: Mapping[str, Scalar] = row["answer"] if "sealed" not in row["answer"] else {}
+        if key is not None:
+            asked = key.open(row["request"], f"{row['effect_id']}/request")
+            if "sealed" in row["answer"]:
+                answer = key.open(row["answer"], f"{row['effect_id']}/answer")
+        return EffectRow(
+            **{**fields, "state": cast("State", row["state"]), "request": asked.get("args", {}), "answer": answer},
+            subject=asked.get("subject", ""),
+            context=asked.get("context", {}),
+            erased=sealed and key is None,
+        )
+
+    async def _answer(self, connection: Any, row: EffectRow, answer: Mapping[str, Scalar]) -> str:
+        key: DataKey | None = await self.keys.of(connection, row.call_id) if answer else None
+        return to_jsonb(key.seal(answer, f"{row.effect_id}/answer") if key is not None else dict(answer))
+
+
+_NAMES = tuple(_PLAIN.split(", "))
+
 
 class HeldEffects:
     """What may be done to rows while their locks are held; every statement is durable when it returns."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: asyncpg.Connection, store: EffectStore) -> None:
         self._connection = connection
+        self._of = store
 
     async def get(self, effect_id: str) -> EffectRow:
         """The attempt as it is now. Raises StoreError when there is none."""
@@ -170,27 +238,27 @@ class HeldEffects:
             row = await self._connection.fetchrow(f"SELECT {_COLUMNS} FROM effects WHERE effect_id = $1", effect_id)
         if row is None:
             raise StoreError("There is no such effect.")
-        return _row(row)
+        return self._of._row(row)
 
     async def move(
-        self, effect_id: str, state: State, *, answer: Mapping[str, Scalar] | None = None, reason: str = ""
+        self, before: EffectRow, state: State, *, answer: Mapping[str, Scalar] | None = None, reason: str = ""
     ) -> EffectRow:
         """The next state. Raises StoreError when it may not follow the one that is there."""
         with typed_errors("moving an effect"):
             row = await self._connection.fetchrow(
-                "UPDATE effects SET state = $2, answer = $3, reason = $4, changed_at = now() "
-                f"WHERE effect_id = $1 AND state = ANY($5) RETURNING {_COLUMNS}",
-                effect_id,
+                "WITH moved AS (UPDATE effects SET state = $2, answer = $3, reason = $4, changed_at = now() "
+                f"WHERE effect_id = $1 AND state = ANY($5) RETURNING {_COLUMNS}), "
+                f"told AS ({_TOLD} $6::jsonb {_TIMED}, $7::jsonb FROM moved WHERE $8) "
+                "SELECT * FROM moved",
+                before.effect_id,
                 state,
-                to_jsonb(dict(answer or {})),
+                await self._of._answer(self._connection, before, answer or {}),
                 reason,
                 list(_BEFORE[state]),
+                *self._of._told(moved_entry(before, state, reason)),
+                # Asked again and still unknown is nothing new.
+                (before.state, before.reason) != (state, reason),
             )
         if row is None:
             raise StoreError(f"An effect cannot become {state} now.", remedy="Somebody else decided it meanwhile.")
-        return _row(row)
-
-
-def _row(row: Any) -> EffectRow:
-    fields = {name: row[name] for name in EffectRow.__slots__}
-    return EffectRow(**{**fields, "state": cast("State", row["state"])})
+        return self._of._row(row)
