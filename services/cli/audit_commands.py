@@ -171,10 +171,18 @@ async def checkpoint(settings: Settings, clock: Clock, out: Path | None, as_json
 
 
 async def shred(settings: Settings, clock: Clock, call: str, reason: str, as_json: bool) -> int:
-    """Erase what opens the commitments of a call, and put that into the log, in one transaction."""
+    """Erase what opens the commitments of a call, and put that into the log, in one transaction; first the key of what
+    its acts were asked with, which is refused while one is open."""
+    from services.orchestrator.store.call_keys import CallKeys
+    from services.orchestrator.store.database import open_pool
     from services.records.shred import shred_call
 
-    async with _visit(settings, clock) as (_, connection):
+    async with _visit(settings, clock) as (dsn, connection):
+        pool = await open_pool(dsn, settings)
+        try:
+            await CallKeys(pool, None).erase(call, "command line", reason)
+        finally:
+            pool.terminate()
         erased = await shred_call(
             connection, call, _by_command(clock, "audit.shredded", call, reason=reason), load_personal_store(settings)
         )

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from services import __version__
-from services.cli import audit, bundle, models
+from services.cli import audit, bundle, models, review
 from services.cli.benchmark import commands as benchmark
 from services.cli.options import AsJson, Config, Models, Profile, Sets, load_launch
 from services.cli.terminal import run
@@ -28,6 +28,8 @@ app = typer.Typer(
 app.add_typer(models.app, name="models")
 app.add_typer(audit.app, name="audit")
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(review.app, name="review")
+app.add_typer(review.callbacks, name="callbacks")
 app.add_typer(benchmark.app, name="bench")
 benchmark.app.command("turns")(turns)
 

@@ -21,6 +21,7 @@ from services.orchestrator.calls import CallHandle, CallRegistry
 from services.orchestrator.clients.llm import LlmClient
 from services.orchestrator.clients.tts import TtsClient, Voice
 from services.orchestrator.clients.vad import VadClient
+from services.orchestrator.control.worker import ControlWorker, open_control
 from services.orchestrator.load_watch import Admission
 from services.orchestrator.media.audio import warm as warm_audio
 from services.orchestrator.media.leg import Leg
@@ -69,6 +70,8 @@ class Orchestrator:
             self._channels["telephony"], clock, self._on_incoming, self._presence, self._farewells
         )
         self._calls: StoredCalls | None = None
+        # The door to back ends, for agents that are bundles; open as long as the database is.
+        self.control: ControlWorker | None = None
         self._audit = AuditDoor()
         self._services.ticker.add(self._line, self._line.flush)
         self._admission = Admission(orchestrator.admission, orchestrator.workers, self._channels, clock)
@@ -105,6 +108,7 @@ class Orchestrator:
                     self._calls = StoredCalls(store, clock)
                     following = tasks.create_task(self._follow(store))
                     self._audit.open(store.audit.log)
+                    recovering = self._open_control(store, tasks)
                     calls = store.calls
                     watching = tasks.create_task(
                         watch_probe("database", lambda: calls.get_call(""), self._readiness, clock)
@@ -115,14 +119,26 @@ class Orchestrator:
                     await self._calls.drain()
                     watching.cancel()
                     following.cancel()
+                    if recovering is not None:
+                        recovering.cancel()
                 background.cancel()
         finally:
+            if self.control is not None:
+                await self.control.close()
             await web.stop()
             if store is not None:
                 await store.close()
             for channel in self._channels.values():
                 await channel.close()
         log.info("orchestrator stopped")
+
+    def _open_control(self, store: Store, tasks: asyncio.TaskGroup) -> "asyncio.Task[None] | None":
+        """Only an agent with tools acts; what its calls left open is settled by a loop of every worker."""
+        if not self._agents.from_bundle:
+            return None
+        log_ = store.audit.log
+        self.control = open_control(self._settings, store.pool, log_, self._clock, log_.pending_row)
+        return tasks.create_task(self.control.recovery.run(self._clock, self._settings.control.recover_every_s))
 
     async def _start_web(self, app: Application) -> RunningWeb:
         worker = self._settings.orchestrator.worker

@@ -114,11 +114,10 @@ async def test_the_rules_are_weighed_again_when_a_person_approves(world):
     assert await world.postings() == 0
 
 
-async def test_another_rule_that_holds_it_back_puts_it_before_people_again(world):
+async def test_a_refund_over_the_months_sum_is_done_when_a_person_says_so(world):
     call = await world.identified()
-    await world.bank.rows(
-        "INSERT INTO bank.postings (kind, subject, object, amount_minor, key) VALUES ('refund', 'c-1001', 'x', 49000, 'k')"
-    )
+    columns = "kind, subject, object, amount_minor, key"
+    await world.bank.rows(f"INSERT INTO bank.postings ({columns}) VALUES ('refund', 'c-1001', 'x', 49000, 'k')")
     await read(call, "list_transactions")
     assert (await judge(call, refund())).verdict.rule == "refund-month"
     (review,) = await world.room.reviewing.reviews.all()
@@ -140,7 +139,7 @@ async def test_of_two_reviewers_at_once_one_decides(world):
     assert len(await world.room.reviewing.callbacks.all()) == 1
 
 
-async def test_fifty_calls_with_the_same_wish_are_one_review(world):
+async def test_several_calls_with_the_same_wish_are_one_review(world):
     await world.bank.rows("UPDATE bank.customers SET vulnerable = true")
     calls = [await world.identified(f"call-{n}") for n in range(8)]
     await asyncio.gather(*(judge(call, address()) for call in calls))

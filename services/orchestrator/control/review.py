@@ -39,6 +39,8 @@ class Reviewing:
                 "review", expected="an act that a rule held back", got="one whose outcome nobody knows",
                 remedy="Find out at the back end, then `trunkline review settle --done` or `--not-done`.",
             )  # fmt: skip
+        bundle = await self._load(review.agent_digest)
+        self._room.require_backend(bundle.agent.id)
         return await self.follow_up(await self.reviews.decide(review, "approved", reviewer, request_hash, note))
 
     async def refuse(self, review: Review, reviewer: str, request_hash: str, note: str = "") -> Outcome:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import aiohttp
 
 from services.common.clock import Clock
-from services.common.errors import TrunklineError
+from services.common.errors import SettingsError, TrunklineError
 from services.common.log import get_logger
 from services.orchestrator.bundles.bundle import Bundle
 from services.orchestrator.bundles.templates import fill
@@ -55,6 +55,14 @@ class ControlRoom:
                 log.error("no back end for this agent", agent=agent, remedy="set control.backends")
             self._backends[agent] = BackEnd(self._urls.get(agent, ""), self._http)
         return self._backends[agent]
+
+    def require_backend(self, agent: str) -> None:
+        """Raises SettingsError when none is named: for a person's command, which can be given elsewhere."""
+        if agent not in self._urls:
+            raise SettingsError(
+                f"No back end is named for {agent!r}.",
+                remedy=f"Set control.backends.{agent} to its URL, or do it there.",
+            )
 
     def executor(self, backend: BackEnd) -> Executor:
         """Over the shared breakers."""

@@ -40,6 +40,11 @@ class Store:
         self.embedded = embedded
         self._pool = pool
 
+    @property
+    def pool(self) -> asyncpg.Pool:
+        """For stores of other rooms."""
+        return self._pool
+
     async def close(self, drain_s: float = 5.0) -> None:
         """Write what waits, close the pool, stop the embedded server."""
         await self.writer.close(drain_s)
