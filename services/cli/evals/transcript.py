@@ -1,7 +1,7 @@
 """What was said in one conversation, as a listener on the line would have it: the only account the gates believe."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Who = Literal["agent", "caller"]
@@ -19,7 +19,9 @@ class Spoken:
     who: Who
     text: str
     prompt: str = ""
-    complete: bool = True
+    # None while it is being said.
+    complete: bool | None = None
+    speech: int = 0
     heard: str = ""
     confidence: float = 1.0
     keys: str = ""
@@ -27,12 +29,16 @@ class Spoken:
     done: Mapping[str, int] | None = None
     notes: tuple[str, ...] = ()
 
+    def ended(self, *, complete: bool) -> "Spoken":
+        """The same, once it is over."""
+        return replace(self, complete=complete)
+
     def to_json(self) -> dict[str, Any]:
         """For the report; defaults are left out."""
         row: dict[str, Any] = {"turn": self.turn, "who": self.who, "text": self.text}
         if self.prompt:
             row["prompt"] = self.prompt
-        if not self.complete:
+        if self.complete is False:
             row["cut"] = True
         if self.heard and self.heard != self.text:
             row["heard"], row["confidence"] = self.heard, self.confidence

@@ -3,7 +3,7 @@
     python deploy/agents/clinic/backend/serve.py --dsn postgresql://… [--port 8091]
 
 `POST /faults {"mode": "down", "operation": "moveAppointment", "count": 1}` makes it misbehave: latency, error (500,
-nothing done), drop (done, no answer), duplicate (taken twice), down (no answer, nothing done). `DELETE /faults` ends it.
+nothing done), drop (done, no answer), duplicate (taken twice), down (no answer, nothing done). `DELETE` ends it.
 """
 
 import argparse
