@@ -66,11 +66,11 @@ class ScriptedCaller:
             return Given(say=moment.say, keys=moment.keys, over=moment.over, hang_up=moment.hang_up)
         if asked.code:
             return Given(keys=self._customer.pin)
+        if asked.yes_no:
+            return Given(say=YES[self._language][0])
         if asked.slot:
             known = self._scenario.knows.get(asked.slot)
             return Given(say=known or UNSURE[self._language])
-        if asked.yes_no:
-            return Given(say=YES[self._language][0])
         if asked.goal:
             return Given(say=self._scenario.opens)
         if self._wants:
@@ -138,7 +138,7 @@ class RandomCaller:
     habits: Habits = field(default_factory=Habits)
     _at: int = 0
     _asked: int = 0
-    _slips: dict[tuple[int, str], Meant] = field(default_factory=dict)
+    _wrong: str = ""
     _slipped: set[tuple[int, str]] = field(default_factory=set)
 
     @classmethod
@@ -175,10 +175,12 @@ class RandomCaller:
         if asked.code:
             wrong = self._does(self.habits.wrong_code)
             return Given(keys="0000" if wrong else self.customer.pin)
-        if asked.slot:
-            return Given(say=self._value(asked.slot), over=self._does(self.habits.over))
         if asked.yes_no:
             return self._judge(asked)
+        if asked.slot:
+            return Given(say=self._value(asked.slot), over=self._does(self.habits.over))
+        if "talk.change" in asked.prompts:
+            return self._put_right()
         if asked.goal:
             return Given(say=self.chance.choice(self._wish.variety.opens))
         if self._does(self.habits.backchannel):
@@ -186,8 +188,12 @@ class RandomCaller:
         return self._next()
 
     def wanted(self) -> list[Mapping[str, Plain]]:
-        """Wishes that were agreed to; what was only asked for must not be done."""
-        return [wish.row() for wish in self.wishes if wish.variety.tool is not None and wish.started]
+        """Wishes that were told and not taken back before they were agreed to."""
+        return [
+            wish.row()
+            for wish in self.wishes
+            if wish.variety.tool is not None and wish.started and (wish.agreed or not wish.given_up)
+        ]
 
     @property
     def language(self) -> str:
@@ -208,7 +214,8 @@ class RandomCaller:
         if meant is None:
             return UNSURE[self.language]
         others = [one for one in wish.variety.knows[slot] if one != meant]
-        if others and at not in self._slipped and self._does(self.habits.slip):
+        # A slip that nobody reads back is what the caller said: it is then theirs.
+        if wish.variety.slips and others and at not in self._slipped and self._does(self.habits.slip):
             self._slipped.add(at)
             return self.chance.choice(self.chance.choice(others).say)
         return self.chance.choice(meant.say)
@@ -222,13 +229,22 @@ class RandomCaller:
             return Given(say=FORGET[self.language])
         wrong = [slot for slot, meant in wish.meant.items() if _names_another(text, meant, wish.variety.knows[slot])]
         if wrong:
-            meant = wish.meant[wrong[0]]
+            self._wrong = wrong[0]
+            meant = wish.meant[self._wrong]
             return Given(say=f"{NO[self.language]}, {self.chance.choice(meant.say)}")
         over = self._does(self.habits.over)
         if over:
             return Given(say=self.chance.choice(YES[self.language]), over=True)
         wish.agreed = True
         return Given(say=self.chance.choice(YES[self.language]))
+
+    def _put_right(self) -> Given:
+        """They said no, and are asked what should be different."""
+        wish = self._wish
+        slot = self._wrong or next(iter(wish.meant), "")
+        if wish.given_up or slot not in wish.meant:
+            return Given(say=FORGET[self.language])
+        return Given(say=self.chance.choice(wish.meant[slot].say))
 
     def _next(self) -> Given:
         if self._at + 1 < len(self.wishes):

@@ -1,4 +1,4 @@
-"""The report of a run as one HTML page: gates, trends, and of each failed conversation what was expected and what came."""
+"""The report of a run as one HTML page: gates, trends, and each failed conversation: what was expected, what came."""
 
 import json
 from collections.abc import Mapping, Sequence

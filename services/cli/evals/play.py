@@ -1,4 +1,4 @@
-"""One conversation from the first word to the last: a caller, a recogniser, the agent; every word goes into a transcript.
+"""One conversation from first to last: a caller, a recogniser, the agent; every word goes into a transcript.
 
     agent says … ──► caller hears, decides ──► recogniser ──► understanding ──► agent
 

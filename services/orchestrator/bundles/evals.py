@@ -141,6 +141,8 @@ class Variety(Part):
     # What the books hold if it is done: fields, with `{slot.part}` places for what was meant.
     done: dict[str, Plain] = Field(default_factory=dict)
     tool: Name | None = None
+    # The caller may first say another value than they mean: only where it is always read back.
+    slips: bool = False
 
 
 class Meant(Part):
