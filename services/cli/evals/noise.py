@@ -9,6 +9,7 @@ import random
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from rapidfuzz.distance import Levenshtein
 
@@ -118,14 +119,22 @@ def alike(one: str, other: str) -> bool:
     return near and bool(Levenshtein.normalized_similarity(one, other) >= 0.5)
 
 
-def _alike(bundle: Bundle, locale: str) -> dict[str, tuple[str, ...]]:
-    words = sorted({word for text in _texts(bundle, locale) for word in _words(text)} - KEPT)
+def _alike(bundle: Bundle, locale: str) -> Mapping[str, tuple[str, ...]]:
+    words = tuple(sorted({word for text in _texts(bundle, locale) for word in _words(text)} - KEPT))
+    numbers = frozenset(_words(NUMBERS.get(locale[:2], "")))
+    return _pairs(words, numbers, bundle.agent.lexicon.confusable)
+
+
+@lru_cache(maxsize=16)
+def _pairs(
+    words: tuple[str, ...], numbers: frozenset[str], confusable: tuple[tuple[str, ...], ...]
+) -> Mapping[str, tuple[str, ...]]:
+    """Comparing all words with all is slow (some 100 ms), and every conversation asks."""
     found = {word: tuple(other for other in words if alike(word, other)) for word in words}
-    numbers = set(_words(NUMBERS.get(locale[:2], "")))
-    for pair in bundle.agent.lexicon.confusable:
-        for word in pair:
-            # A pair of another language's words does not sound in this one.
-            if {one.casefold() for one in pair} & (set(words) | numbers):
+    for pair in confusable:
+        # A pair of another language's words does not sound in this one.
+        if {one.casefold() for one in pair} & (set(words) | numbers):
+            for word in pair:
                 found[f"pair {word.casefold()}"] = tuple(one for one in pair if one != word)
     return found
 

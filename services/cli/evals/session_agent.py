@@ -4,13 +4,29 @@ Nothing is replaced but the line (sentences are collected instead of spoken) and
 understanding made of each turn is noted beside, for the trends.
 """
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from services.cli.evals.noise import Heard
 from services.cli.evals.play import Reaction, Sentence
+from services.cli.evals.proposer import Noted
+from services.cli.evals.trends import Entity
 from services.common.personal import Personal
 from services.orchestrator.control.facade import ControlLayer
-from services.orchestrator.dialogue.model import Expect, Say
+from services.orchestrator.control.model import Proposal, Scalar
+from services.orchestrator.dialogue.model import (
+    EffectDone,
+    Expect,
+    Identified,
+    Identify,
+    Judge,
+    Judged,
+    Perform,
+    Played,
+    Read,
+    ReadDone,
+    Say,
+)
 from services.orchestrator.dialogue.ports import Packet, SpeechKind
 from services.orchestrator.dialogue.session import Session
 
@@ -53,12 +69,85 @@ class Mouth:
 
 
 class Bridge:
-    """`dialogue.ports.Control` over the control layer, noting which sentence each speech is."""
+    """`dialogue.ports.Control` over the control layer of one call, noting which sentence each speech is."""
 
     def __init__(self, layer: ControlLayer, mouth: Mouth) -> None:
         self.layer, self._mouth = layer, mouth
+
+    async def recognise(self) -> Identified:
+        """By the number."""
+        return await self.layer.begin()
+
+    async def identify(self, keys: Personal[str]) -> Identified:
+        """By the secret that was keyed."""
+        return await self.layer.identify(Identify(self.layer.caller.level + 1), keys)
+
+    async def read(self, read: Read) -> ReadDone:
+        """As the layer does."""
+        return await self.layer.read(read)
+
+    async def judge(self, judge: Judge) -> Judged:
+        """As the layer does."""
+        return await self.layer.judge(judge)
+
+    async def perform(self, perform: Perform) -> EffectDone:
+        """As the layer does."""
+        return await self.layer.perform(perform)
+
+    def asked(self, proposal: Proposal, speech: int) -> None:
+        """The layer binds a read-back as it fills it."""
+
+    def played(self, speech: int, complete: bool) -> None:
+        """A speech ended."""
+        self.layer.played(Played(speech, complete))
 
     def fill(self, say: Say) -> str:
         """The sentence, and its name for the transcript."""
         self._mouth.prompts[say.speech] = say.prompt
         return self.layer.fill(say)
+
+    def guard(self, free: str) -> str:
+        """As the layer does."""
+        return self.layer.guard(free)
+
+    async def restore(self, records: Mapping[str, Sequence[Mapping[str, Scalar]]]) -> None:
+        """No conversation here is taken over."""
+
+
+class SessionAgent:
+    """One call of the runtime."""
+
+    def __init__(self, session: Session, mouth: Mouth, layer: ControlLayer, noted: Noted) -> None:
+        self._session, self._mouth, self._layer, self._noted = session, mouth, layer, noted
+
+    async def begin(self) -> Reaction:
+        """The call is up."""
+        await self._session.begin()
+        return await self._reaction()
+
+    async def said(self, turn: int, heard: Heard) -> Reaction:
+        """A turn of the caller's."""
+        await self._session.said(turn, heard.text, (), heard.confidence)
+        return await self._reaction()
+
+    async def keyed(self, turn: int, keys: str) -> Reaction:
+        """Keys."""
+        await self._session.keyed(turn, Personal(keys, "keys"))
+        return await self._reaction()
+
+    async def played(self, speech: int, complete: bool) -> None:
+        """A sentence ended."""
+        await self._session.played(speech, complete)
+
+    async def hang_up(self) -> None:
+        """The call is over; acts go on."""
+        await self._session.close()
+        await self._layer.close()
+
+    def entities(self) -> Sequence[Entity]:
+        """What was understood beside what was said."""
+        return self._noted.entities
+
+    async def _reaction(self) -> Reaction:
+        await self._session.idle()
+        return self._mouth.reaction(self._session)

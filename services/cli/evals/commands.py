@@ -1,0 +1,143 @@
+"""`trunkline eval …`: the arguments, what people see, and the exit status."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from services.cli.options import AsJson, Config, Sets
+from services.cli.terminal import EXIT_FAILED, run
+from services.common.clock import SystemClock
+from services.common.errors import InvalidInputError
+from services.orchestrator.bundles.bundle import Bundle
+
+Directory = Annotated[Path, typer.Argument(help="The bundle's directory, e.g. deploy/agents/bank-retail")]
+
+
+def evals(
+    directory: Directory,
+    text: Annotated[bool, typer.Option("--text", help="The text level: words instead of audio, virtual time.")] = False,
+    audio: Annotated[bool, typer.Option("--audio", help="The audio level: calls by SIP to the running stack.")] = False,
+    faults: Annotated[bool, typer.Option("--faults", help="Also scenarios with back-end faults, and random ones.")] = False,
+    runs: Annotated[int, typer.Option(min=1, max=100, help="How often each scenario is played.")] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed plays the same conversations.")] = 0,
+    conversations: Annotated[int, typer.Option(min=0, max=100_000, help="Seeded-random callers beside.")] = 0,
+    model: Annotated[str, typer.Option(help="Understanding: `scripted` (noisy on purpose) or `real`.")] = "scripted",
+    html: Annotated[Path | None, typer.Option(help="Write a report to read and compare.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the result as JSON to this file.")] = None,
+    config: Config = None,
+    sets: Sets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Play conversations with simulated callers and judge what came of them. Exit status 1 when a gate fails.
+
+    Gates come from the back end's books, the effect rows, what was said and the audit log, never from the runtime's own
+    account: end state matches; no unauthorised, duplicate or unevidenced effect; nothing claimed that is not so.
+
+    Examples: `trunkline eval deploy/agents/bank-retail`, `… --faults --conversations 1000 --html report.html`,
+    `… --model real --runs 5`.
+    """
+
+    async def main() -> int:
+        if text and audio:
+            raise InvalidInputError("--audio", expected="one level", got="--text and --audio")
+        if model not in ("scripted", "real"):
+            raise InvalidInputError("--model", expected="scripted or real", got=repr(model))
+        bundle = load(directory)
+        document = await _play(bundle, directory, audio, faults, runs, seed, conversations, model, config, sets, as_json)
+        write(document, html, out)
+        if as_json:
+            typer.echo(json.dumps(document, ensure_ascii=False))
+        else:
+            show(document)
+        return 0 if document["ok"] else EXIT_FAILED
+
+    run(lambda _: main(), as_json=as_json)
+
+
+async def _play(
+    bundle: Bundle,
+    directory: Path,
+    audio: bool,
+    faults: bool,
+    runs: int,
+    seed: int,
+    conversations: int,
+    model: str,
+    config: Path | None,
+    sets: list[str] | None,
+    as_json: bool,
+) -> dict[str, Any]:
+    from services.cli.evals.run import Wanted, run_text
+    from services.common.log import configure_logging
+    from services.common.settings import LogSettings
+
+    # What the runtime logs of faults that are meant is of no use to who reads the result.
+    configure_logging(LogSettings(level="critical"), "trunkline")
+    if audio:
+        raise InvalidInputError(
+            "--audio", expected="--text", got="--audio", remedy="The audio level is not there yet: docs/evals.md."
+        )
+    wanted = Wanted(faults=faults, runs=runs, seed=seed, conversations=conversations)
+    total = conversations + runs * sum(1 for one in bundle.scenarios() if faults or not one.faults)
+    with Bar(console=Console(stderr=True), transient=True, disable=as_json) as bar:
+        task = bar.add_task("conversations", total=total)
+        return await run_text(
+            bundle, directory, wanted, SystemClock(), model=model, progress=lambda _played, _number: bar.advance(task)
+        )
+
+
+def load(directory: Path) -> Bundle:
+    """The bundle, whole and with scenarios. Raises InvalidInputError."""
+    from services.orchestrator.bundles.checks import validate_directory
+
+    bundle, problems = validate_directory(directory)
+    if bundle is None:
+        raise InvalidInputError(
+            str(directory), expected="a bundle that validates", got=f"{len(problems)} problems", remedy=str(problems[0])
+        )
+    if not bundle.scenarios():
+        raise InvalidInputError(
+            "evals", expected="scenarios named in agent.yaml", got="none", remedy="See docs/evals.md."
+        )
+    return bundle
+
+
+def write(document: dict[str, Any], html: Path | None, out: Path | None) -> None:
+    """The files that were asked for."""
+    from services.cli.evals.page import render
+
+    for path, content in (
+        (out, json.dumps(document, ensure_ascii=False, indent=1) + "\n"),
+        (html, render(document) if html is not None else ""),
+    ):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8")
+
+
+def show(document: dict[str, Any]) -> None:
+    """For people: gates, a few trends, what failed."""
+    console = Console()
+    table = Table(box=None, pad_edge=False)
+    for column in ("gate", "value", ""):
+        table.add_column(column)
+    for name, value in document["gates"].items():
+        good = value == 1.0 if name == "end_state_match" else value == 0
+        table.add_row(name, f"{value:g}", "[green]holds[/]" if good else "[red]fails[/]")
+    console.print(table)
+    trends = document["trends"]
+    success = trends["task_success"]["share"]
+    console.print(
+        f"{document['conversations']} conversations in {document['wall_s']:.0f} s. Task success "
+        f"{'n/a' if success is None else f'{success:.1%}'}, turns to the goal {trends['turns_to_goal']['median']} (median)."
+    )
+    for one in document["failed"][:20]:
+        for gate, sentences in one["findings"].items():
+            console.print(f"[red]{one['name']}[/] {gate}: {sentences[0]}", soft_wrap=True)
+    if document["failed_count"]:
+        console.print(f"{document['failed_count']} conversations failed; --html FILE shows each word by word.")

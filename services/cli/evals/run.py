@@ -1,0 +1,81 @@
+"""A whole run: the world up, every plan played and judged, the audit checked, one document out."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from services.cli.evals.noise import Rates
+from services.cli.evals.proposer import Slips, scripted
+from services.cli.evals.result import Played
+from services.cli.evals.runtime import Runtime, Understandings, runtime
+from services.cli.evals.text_level import TextLevel, plans
+from services.cli.evals.world import Stage, stage
+from services.cli.machine import commit, machine
+from services.common.clock import Clock, now_s
+from services.orchestrator.bundles.bundle import Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be run. `faults`: of scenarios, and random ones for random callers."""
+
+    faults: bool = False
+    runs: int = 1
+    seed: int = 0
+    conversations: int = 0
+    rates: Rates = Rates()
+    slips: Slips = Slips()
+
+
+Progress = Callable[[Played, int], None]
+Change = Callable[[Runtime], None]
+
+
+async def run_text(
+    bundle: Bundle,
+    directory: Path,
+    wanted: Wanted,
+    clock: Clock,
+    *,
+    model: str = "scripted",
+    understandings: Understandings | None = None,
+    progress: Progress = lambda _played, _number: None,
+    change: Change = lambda _: None,
+) -> dict[str, Any]:
+    """The result as a document.
+
+    `understandings` stands for the model (default: the scripted proposer). `change` may alter the runtime before the
+    first call: tests break it on purpose, to see that the gates see. Raises InvalidInputError for a bundle without
+    scenarios or a world, UnavailableError when PostgreSQL or the back end does not start.
+    """
+    started = now_s(clock)
+    with tempfile.TemporaryDirectory(prefix="trunkline-eval-") as scratch:
+        async with stage(bundle, directory, Path(scratch)) as world:
+            async with runtime(world, understandings or scripted(bundle, wanted.slips)) as room:
+                change(room)
+                level = TextLevel(world, room, wanted.rates)
+                for number, plan in enumerate(_plans(world, wanted), 1):
+                    progress(await level.play(plan), number)
+                level.run.audit = await room.verify_audit()
+    facts = {
+        "level": "text",
+        "model": model,
+        "bundle": {"agent": bundle.agent.id, "version": bundle.agent.version, "digest": bundle.digest},
+        "seed": wanted.seed,
+        "runs": wanted.runs,
+        "faults": wanted.faults,
+        "noise": asdict(wanted.rates),
+        "slips_of_the_scripted_proposer": asdict(wanted.slips) if model == "scripted" else {},
+        "wall_s": round(now_s(clock) - started, 1),
+        "machine": (await machine()).to_json(),
+        "commit": commit(),
+    }
+    return level.run.to_json(facts)
+
+
+def _plans(world: Stage, wanted: Wanted) -> Any:
+    return plans(
+        world, conversations=wanted.conversations, runs=wanted.runs, seed=wanted.seed, faults=wanted.faults
+    )
