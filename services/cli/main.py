@@ -8,6 +8,7 @@ import typer
 from services import __version__
 from services.cli import audit, bundle, models, review
 from services.cli.benchmark import commands as benchmark
+from services.cli.evals.commands import evals
 from services.cli.options import AsJson, Config, Models, Profile, Sets, load_launch
 from services.cli.terminal import run
 from services.cli.turnset.command import turns
@@ -32,6 +33,7 @@ app.add_typer(review.app, name="review")
 app.add_typer(review.callbacks, name="callbacks")
 app.add_typer(benchmark.app, name="bench")
 benchmark.app.command("turns")(turns)
+app.command(name="eval")(evals)
 
 
 def main() -> None:

@@ -126,9 +126,7 @@ def test_two_postings_of_one_act_are_a_duplicate_under_one_key_or_two():
     assert found(refund(done=[one, replace(one, key="other")]))["duplicate_effects"]
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("amount_minor", 5000), ("txn_id", "e2-york-txn-1"), ("currency", "CHF")]
-)
+@pytest.mark.parametrize(("name", "value"), [("amount_minor", 5000), ("txn_id", "e2-york-txn-1"), ("currency", "CHF")])
 def test_an_argument_that_nobody_gave_is_unevidenced(name, value):
     effect = refund().effects[0]
     seen = found(refund(effects=[replace(effect, request={**effect.request, name: value})]))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from services.cli.evals.said import names
+from services.cli.evals.said import Grounds, figured, names, without_dates
 from services.cli.evals.transcript import Asked, Given
 from services.orchestrator.bundles.evals import Customer, Meant, Moment, Plain, Scenario, Variety
 
@@ -135,6 +135,8 @@ class RandomCaller:
     locale: str
     customer: Customer
     wishes: list[Wish]
+    # Sentences that read back everything before it is done.
+    reads_back: frozenset[str] = frozenset()
     habits: Habits = field(default_factory=Habits)
     _at: int = 0
     _asked: int = 0
@@ -143,7 +145,11 @@ class RandomCaller:
 
     @classmethod
     def drawn(
-        cls, chance: random.Random, varieties: Sequence[Variety], customers: Mapping[str, Customer]
+        cls,
+        chance: random.Random,
+        varieties: Sequence[Variety],
+        customers: Mapping[str, Customer],
+        reads_back: frozenset[str],
     ) -> "tuple[RandomCaller, str]":
         """A caller and the name of the customer they are."""
         first = chance.choice(list(varieties))
@@ -153,7 +159,7 @@ class RandomCaller:
             same = [one for one in varieties if one.customer == first.customer and one.locale == first.locale]
             chosen.append(chance.choice(same))
         wishes = [Wish(one, {slot: chance.choice(meanings) for slot, meanings in one.knows.items()}) for one in chosen]
-        return cls(chance, first.locale, customers[first.customer], wishes, habits), first.customer
+        return cls(chance, first.locale, customers[first.customer], wishes, reads_back, habits), first.customer
 
     def open(self) -> Given:
         """What they want, sometimes with all they know of it in one breath."""
@@ -223,11 +229,11 @@ class RandomCaller:
     def _judge(self, asked: Asked) -> Given:
         """Yes only to what is wanted: every meaning that the sentence names must be the one that is meant."""
         wish = self._wish
-        text = " ".join(sentence.text for sentence in asked.sentences)
+        text = asked.sentences[-1].text if asked.sentences else ""
         if self._does(self.habits.change_of_mind):
             wish.given_up = True
             return Given(say=FORGET[self.language])
-        wrong = [slot for slot, meant in wish.meant.items() if _names_another(text, meant, wish.variety.knows[slot])]
+        wrong = self._wrong_in(wish, text, whole=bool(self.reads_back & set(asked.prompts)))
         if wrong:
             self._wrong = wrong[0]
             meant = wish.meant[self._wrong]
@@ -237,6 +243,25 @@ class RandomCaller:
             return Given(say=self.chance.choice(YES[self.language]), over=True)
         wish.agreed = True
         return Given(say=self.chance.choice(YES[self.language]))
+
+    def _wrong_in(self, wish: Wish, text: str, *, whole: bool) -> list[str]:
+        """Slots that a sentence has wrong: it names another value, leaves out one that it must name (`whole`), or has
+        an amount in it that this caller does not know."""
+        named = {slot: names(text, meant.named, self.locale) for slot, meant in wish.meant.items() if meant.named}
+        others = [
+            slot
+            for slot, right in named.items()
+            if not right and (whole or _names_another(text, wish.meant[slot], wish.variety.knows[slot], self.locale))
+        ]
+        grounds = Grounds(self.locale)
+        for meant in wish.meant.values():
+            for words in (*meant.say, *meant.named):
+                grounds.add_words(words)
+            for value in meant.plain.values():
+                grounds.add_value(str(value))
+        if not others and grounds.strange(without_dates(figured(text, self.locale), self.locale)):
+            others = [slot for slot, right in named.items() if not right]
+        return others
 
     def _put_right(self) -> Given:
         """They said no, and are asked what should be different."""
@@ -254,14 +279,12 @@ class RandomCaller:
         return Given(say=BYE[self.language], hang_up=True)
 
 
-def _names_another(text: str, meant: Meant, all_of_kind: Iterable[Meant]) -> bool:
-    """Whether the text names a value of this kind that is not the one meant."""
-    if not meant.named or names(text, meant.named):
-        return False
-    return any(other.named and names(text, other.named) for other in all_of_kind if other != meant)
-
-
 def _filled(value: Plain, places: Mapping[str, Plain]) -> Plain:
     if isinstance(value, str) and value.startswith("{") and value.endswith("}"):
         return places[value[1:-1]]
     return value
+
+
+def _names_another(text: str, meant: Meant, all_of_kind: Iterable[Meant], locale: str) -> bool:
+    """Whether the text names a value of this kind that is not the one meant."""
+    return any(other.named and names(text, other.named, locale) for other in all_of_kind if other != meant)

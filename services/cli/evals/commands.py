@@ -22,7 +22,9 @@ def evals(
     directory: Directory,
     text: Annotated[bool, typer.Option("--text", help="The text level: words instead of audio, virtual time.")] = False,
     audio: Annotated[bool, typer.Option("--audio", help="The audio level: calls by SIP to the running stack.")] = False,
-    faults: Annotated[bool, typer.Option("--faults", help="Also scenarios with back-end faults, and random ones.")] = False,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="Also scenarios with back-end faults, and random ones.")
+    ] = False,
     runs: Annotated[int, typer.Option(min=1, max=100, help="How often each scenario is played.")] = 1,
     seed: Annotated[int, typer.Option(help="The same seed plays the same conversations.")] = 0,
     conversations: Annotated[int, typer.Option(min=0, max=100_000, help="Seeded-random callers beside.")] = 0,
@@ -48,7 +50,9 @@ def evals(
         if model not in ("scripted", "real"):
             raise InvalidInputError("--model", expected="scripted or real", got=repr(model))
         bundle = load(directory)
-        document = await _play(bundle, directory, audio, faults, runs, seed, conversations, model, config, sets, as_json)
+        document = await _play(
+            bundle, directory, audio, faults, runs, seed, conversations, model, config, sets, as_json
+        )
         write(document, html, out)
         if as_json:
             typer.echo(json.dumps(document, ensure_ascii=False))
@@ -77,7 +81,7 @@ async def _play(
     from services.common.settings import LogSettings
 
     # What the runtime logs of faults that are meant is of no use to who reads the result.
-    configure_logging(LogSettings(level="critical"), "trunkline")
+    configure_logging(LogSettings(level="error"), "trunkline")
     if audio:
         raise InvalidInputError(
             "--audio", expected="--text", got="--audio", remedy="The audio level is not there yet: docs/evals.md."
@@ -132,9 +136,10 @@ def show(document: dict[str, Any]) -> None:
     console.print(table)
     trends = document["trends"]
     success = trends["task_success"]["share"]
+    share = "n/a" if success is None else f"{success:.1%}"
     console.print(
-        f"{document['conversations']} conversations in {document['wall_s']:.0f} s. Task success "
-        f"{'n/a' if success is None else f'{success:.1%}'}, turns to the goal {trends['turns_to_goal']['median']} (median)."
+        f"{document['conversations']} conversations in {document['wall_s']:.0f} s. Task success {share}, "
+        f"turns to the goal {trends['turns_to_goal']['median']} (median)."
     )
     for one in document["failed"][:20]:
         for gate, sentences in one["findings"].items():

@@ -8,6 +8,7 @@ import datetime
 import re
 from decimal import Decimal
 
+from services.cli.evals.noise import FILLERS
 from services.cli.evals.said import digits_of_words, months, squeezed
 from services.cli.evals.transcript import Transcript
 from services.orchestrator.bundles.bundle import Bundle
@@ -15,6 +16,11 @@ from services.orchestrator.bundles.evals import EvidenceKind, Plain
 
 _NUMBER = re.compile(r"\d+")
 _WORD = re.compile(r"[^\W_]+")
+
+
+def _spoken_alike(tight: str) -> str:
+    """The letter O and the digit nought are one sound, and one word."""
+    return tight.replace("o", "0")
 
 
 class Evidence:
@@ -29,7 +35,8 @@ class Evidence:
         self._keys = " ".join(one.keys for one in caller)
         read = digits_of_words(self._heard, self._locale)
         self._both = f"{self._heard} \n {read} {self._keys}"
-        self._tight = squeezed(self._both)
+        fillers = {word for words in FILLERS.values() for word in words}
+        self._tight = _spoken_alike(squeezed(" ".join(w for w in self._both.split() if w.casefold() not in fillers)))
         self._numbers = [int(token) for token in _NUMBER.findall(read)[:400] if len(token) < 12]
         self._words = {word.casefold() for word in _WORD.findall(self._both)}
 
@@ -47,7 +54,7 @@ class Evidence:
             case "date":
                 return self._date(str(value))
             case "spelled":
-                return squeezed(str(value)) in self._tight
+                return _spoken_alike(squeezed(str(value))) in self._tight
             case "words":
                 return all(word.casefold() in self._words for word in _WORD.findall(str(value)))
 
@@ -62,7 +69,7 @@ class Evidence:
     def _enum(self, value: str) -> bool:
         for slot in self._bundle.slots.values():
             words = slot.values.get(value, {}).get(self._locale, ())
-            if any(squeezed(word) in self._tight for word in words):
+            if any(_spoken_alike(squeezed(word)) in self._tight for word in words):
                 return True
         return False
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.cli.evals.evidence import Evidence
-from services.cli.evals.said import Grounds, claims, names, squeezed
-from services.cli.evals.transcript import Spoken, Transcript
+from services.cli.evals.said import Grounds, claims, figured, names, squeezed
+from services.cli.evals.transcript import CLARIFIES, Spoken, Transcript
 from services.cli.evals.world import Done
 from services.orchestrator.bundles.bundle import Bundle
 from services.orchestrator.bundles.evals import Act, Expected, Plain, World
@@ -105,13 +105,13 @@ def _end_state(world: World, seen: Judged, findings: Findings) -> None:
             findings.end_state.append(f"{name}: expected {value!r}, the books say {seen.state.get(name)!r}.")
     findings.end_state += [f"{name} was not said." for name in expect.says if not script.says(name)]
     findings.end_state += [f"{name} was said." for name in expect.never_says if script.says(name)]
-    spoken = " ".join(one.text for one in script.agent()).replace("\u00a0", " ")
-    # An amount is the same with or without a grouping mark.
-    tight = spoken.replace("1,", "1").replace("1.", "1") if expect.words else ""
+    spoken = " \n ".join(one.text for one in script.agent())
     for word in expect.words:
-        if word not in spoken and word not in tight:
+        if not names(spoken, (word,), script.locale):
             findings.end_state.append(f"{word!r} was not said.")
-    findings.end_state += [f"{word!r} was said." for word in expect.never_words if word in spoken]
+    for word in expect.never_words:
+        if names(spoken, (word,), script.locale):
+            findings.end_state.append(f"{word!r} was said.")
     if seen.exact and seen.reviews != expect.reviews:
         findings.end_state.append(f"reviews: expected {expect.reviews}, got {seen.reviews}.")
     if seen.exact:
@@ -177,20 +177,20 @@ def _agreed(bundle: Bundle, act: Act, row: EffectSeen, script: Transcript) -> bo
         if one.who == "agent":
             asked = one if confirm is not None and one.prompt == confirm.prompt and one.complete else asked
         elif asked is not None:
-            if _assent(one, script.locale) and _named(asked.text, act, row):
+            if _assent(one, script.locale) and _named(asked.text, act, row, script.locale):
                 return True
             asked = None
     return False
 
 
-def _named(text: str, act: Act, row: EffectSeen) -> bool:
+def _named(text: str, act: Act, row: EffectSeen, locale: str) -> bool:
     """Whether a read-back says the amounts and words that were sent."""
     for name, kind in act.evidence.items():
         value = row.request.get(name, "")
         match kind:
-            case "money" if not names(text, (f"{int(value) // 100}.{int(value) % 100:02}",)):
+            case "money" if not names(text, (f"{int(value) // 100}.{int(value) % 100:02}",), locale):
                 return False
-            case "spelled" | "words" if squeezed(str(value)) not in squeezed(text):
+            case "spelled" | "words" if squeezed(figured(str(value), locale)) not in squeezed(figured(text, locale)):
                 return False
     return True
 
@@ -246,7 +246,8 @@ def _claims(bundle: Bundle, world: World, seen: Judged, findings: Findings) -> N
             grounds.add_words(one.heard or one.text)
             grounds.add_words(one.keys)
             continue
-        for figure in grounds.strange(one.text):
+        # A question names what may have been meant; that is no claim.
+        for figure in grounds.strange(one.text) if one.prompt not in CLARIFIES else ():
             findings.ungrounded_claims.append(f"{figure!r} in {one.text!r} is in no books and was said by nobody.")
         for tool, act in world.acts.items():
             if claims(one.text, _phrases(act, locale)) and not (one.done or {}).get(act.kind):

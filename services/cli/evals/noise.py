@@ -16,7 +16,7 @@ from rapidfuzz.distance import Levenshtein
 from services.orchestrator.bundles.bundle import Bundle
 
 KEPT = frozenset(["yes", "no", "yeah", "nope", "not", "don't", "never", "ja", "nein", "doch", "nicht", "kein", "keine"])
-FILLERS: Mapping[str, tuple[str, ...]] = {"en": ("um", "uh", "er", "well"), "de": ("äh", "ähm", "also", "tja")}
+FILLERS: Mapping[str, tuple[str, ...]] = {"en": ("um", "uh", "er"), "de": ("äh", "ähm", "öh")}
 # Words of numbers: what is most often confused in a bank, and what matters most.
 NUMBERS: Mapping[str, str] = {
     "en": "two three four five six seven eight nine ten twelve thirteen thirty fourteen forty fifteen fifty sixteen"

@@ -78,14 +78,16 @@ class Noted:
     entities: list[Entity] = field(default_factory=list)
 
 
-Understandings = Callable[[str, str, Transcript, Noted], Understanding]
+# Locale, seed, where slips are noted, where values are noted, whether slips may happen.
+Understandings = Callable[[str, str, Transcript, Noted, bool], Understanding]
 
 
 def scripted(bundle: Bundle, slips: Slips) -> Understandings:
     """A proposer per conversation, each with its seed."""
 
-    def made(locale: str, seed: str, transcript: Transcript, noted: Noted) -> Understanding:
-        proposer = ScriptedProposer(bundle, locale, random.Random(seed), slips, transcript)
+    def made(locale: str, seed: str, transcript: Transcript, noted: Noted, may_slip: bool) -> Understanding:
+        may = slips if may_slip else NO_SLIPS
+        proposer = ScriptedProposer(bundle, locale, random.Random(seed), may, transcript)
         return Watching(bundle, locale, proposer, transcript, noted)
 
     return made
@@ -94,9 +96,7 @@ def scripted(bundle: Bundle, slips: Slips) -> Understandings:
 class Watching:
     """Any understanding, with its values compared to those the same grammars find in what was really said."""
 
-    def __init__(
-        self, bundle: Bundle, locale: str, inner: Understanding, transcript: Transcript, noted: Noted
-    ) -> None:
+    def __init__(self, bundle: Bundle, locale: str, inner: Understanding, transcript: Transcript, noted: Noted) -> None:
         self._reader = Reader(bundle, locale)
         self._inner, self._transcript, self._noted = inner, transcript, noted
 
@@ -191,13 +191,20 @@ class ScriptedProposer:
         """For the slot that was asked, else for those of the goal; a repair is of any that is filled."""
         pack_ = self._reader.pack
         instead = pack_.repair(text)
+        if not legal.active_goal and not goal:
+            return []
         if legal.asked == "yes_no" or instead is not None:
             names = [name for name in legal.filled if name in self._bundle.slots]
             return self._read(instead, names[::-1], corrects=True)[:1] if instead is not None else []
         if legal.offered and legal.asked:
-            where: int | None | NoReference = pack_.reference(text, len(legal.offered))
+            slot = legal.asked if legal.asked in self._bundle.slots else ""
+            where: int | NoReference | None = pack_.reference(text, len(legal.offered))
             if where is not NO_REFERENCE and not isinstance(where, NoReference):
-                return [Act("select", legal.asked if legal.asked in self._bundle.slots else "", which=where)]
+                return [Act("select", slot, which=where)]
+            if slot and self._bundle.slots[slot].resolve is not None:
+                meant = pack_.resolve(self._bundle.slots[slot], text, legal.offered, today=TODAY)
+                if meant and (len(meant) == 1 or meant[0][1] > meant[1][1]):
+                    return [Act("select", slot, which=meant[0][0], confidence=meant[0][1])]
         if legal.asked in self._bundle.slots:
             return self._read(text, [legal.asked], corrects=False)
         needs = self._bundle.goals[goal or legal.active_goal].needs if goal or legal.active_goal else ()

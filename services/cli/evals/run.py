@@ -2,14 +2,14 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from services.cli.evals.noise import Rates
-from services.cli.evals.proposer import Slips, scripted
+from services.cli.evals.proposer import Slips, Understandings, scripted
 from services.cli.evals.result import Played
-from services.cli.evals.runtime import Runtime, Understandings, runtime
+from services.cli.evals.runtime import Runtime, runtime
 from services.cli.evals.text_level import TextLevel, plans
 from services.cli.evals.world import Stage, stage
 from services.cli.machine import commit, machine
@@ -25,8 +25,8 @@ class Wanted:
     runs: int = 1
     seed: int = 0
     conversations: int = 0
-    rates: Rates = Rates()
-    slips: Slips = Slips()
+    rates: Rates = field(default_factory=Rates)
+    slips: Slips = field(default_factory=Slips)
 
 
 Progress = Callable[[Played, int], None]
@@ -52,13 +52,15 @@ async def run_text(
     """
     started = now_s(clock)
     with tempfile.TemporaryDirectory(prefix="trunkline-eval-") as scratch:
-        async with stage(bundle, directory, Path(scratch)) as world:
-            async with runtime(world, understandings or scripted(bundle, wanted.slips)) as room:
-                change(room)
-                level = TextLevel(world, room, wanted.rates)
-                for number, plan in enumerate(_plans(world, wanted), 1):
-                    progress(await level.play(plan), number)
-                level.run.audit = await room.verify_audit()
+        async with (
+            stage(bundle, directory, Path(scratch)) as world,
+            runtime(world, understandings or scripted(bundle, wanted.slips)) as room,
+        ):
+            change(room)
+            level = TextLevel(world, room, wanted.rates)
+            for number, plan in enumerate(_plans(world, wanted), 1):
+                progress(await level.play(plan), number)
+            level.run.audit = await room.verify_audit()
     facts = {
         "level": "text",
         "model": model,
@@ -76,6 +78,4 @@ async def run_text(
 
 
 def _plans(world: Stage, wanted: Wanted) -> Any:
-    return plans(
-        world, conversations=wanted.conversations, runs=wanted.runs, seed=wanted.seed, faults=wanted.faults
-    )
+    return plans(world, conversations=wanted.conversations, runs=wanted.runs, seed=wanted.seed, faults=wanted.faults)

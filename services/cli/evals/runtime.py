@@ -1,14 +1,13 @@
-"""The runtime under test, put together as a worker does it: control room, sessions, audit, recovery; one virtual clock."""
+"""The runtime under test, put together as a worker does it: control room, sessions, audit, recovery; virtual time."""
 
 import contextlib
 import dataclasses
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import asyncpg
 
-from services.cli.evals.proposer import Noted, Understanding
+from services.cli.evals.proposer import Noted, Understandings
 from services.cli.evals.session_agent import Bridge, Mouth, SessionAgent
 from services.cli.evals.transcript import Transcript
 from services.cli.evals.world import Stage
@@ -19,7 +18,7 @@ from services.orchestrator.bundles.bundle import Bundle
 from services.orchestrator.control.facade import ControlLayer
 from services.orchestrator.control.facts import Caller
 from services.orchestrator.control.room import ControlRoom
-from services.orchestrator.dialogue.locales.pack import pack
+from services.orchestrator.dialogue.locales import pack
 from services.orchestrator.dialogue.manager import Dialogue
 from services.orchestrator.dialogue.session import Session
 from services.orchestrator.store.audit import AuditRoom, open_audit
@@ -34,9 +33,6 @@ FASTER = 0.25
 LEAST_MS = 150
 
 
-Understandings = Callable[[str, str, Transcript, Noted], Understanding]
-
-
 @dataclass
 class Runtime:
     """One per run. `understanding` makes what stands for the model in one conversation."""
@@ -49,16 +45,18 @@ class Runtime:
     dialogues: DialogueStore
     understanding: Understandings
 
-    async def agent(self, call_id: str, number: str, locale: str, seed: str, transcript: Transcript) -> SessionAgent:
-        """A call from `number` (empty: withheld)."""
+    async def agent(
+        self, call_id: str, number: str, locale: str, seed: str, transcript: Transcript, *, slips: bool
+    ) -> SessionAgent:
+        """A call from `number` (empty: withheld). `slips`: the scripted proposer may be wrong."""
         caller = Caller(ani=number, locale=locale, transport="sip")
-        speaker = pack(locale)
+        speaker = pack(locale, self.bundle.agent.locales[locale])
         layer = ControlLayer(self.room, self.bundle, call_id, caller, locale, speaker)
         mouth, noted = Mouth(), Noted(locale)
         writer = await self.dialogues.begin(call_id, self.bundle.digest, locale, Personal(number, "number"))
         session = Session(
             Dialogue(self.bundle, locale),
-            self.understanding(locale, seed, transcript, noted),
+            self.understanding(locale, seed, transcript, noted, slips),
             Bridge(layer, mouth),
             writer,
             mouth,
@@ -86,35 +84,25 @@ class Runtime:
             lines = [line async for line in export_log(connection, load_personal_store(self.stage.settings))]
             report = verify(lines, load_log_key(self.stage.settings).verifier)
             found = [finding.message for finding in report.findings]
-            told: Counter[str] = Counter()
-            for row in await connection.fetch(
-                "SELECT entry::jsonb -> 'detail' ->> 'effect' AS effect FROM audit_entries "
-                "WHERE entry::jsonb ->> 'action' = 'effect.committed'"
-            ):
-                told[row["effect"]] += 1
-            committed = await connection.fetch("SELECT effect_id FROM effects WHERE state = 'committed'")
-            lost = [row["effect_id"] for row in committed if not told[row["effect_id"]]]
+            lost = await connection.fetchval(
+                "SELECT count(*) FROM effects WHERE state = 'committed' AND NOT EXISTS "
+                "(SELECT FROM audit_entries WHERE position(effect_id IN entry) > 0)"
+            )
             if lost:
-                found.append(f"{len(lost)} committed effects have no entry in the audit log.")
+                found.append(f"{lost} committed effects have no entry in the audit log.")
             return found
         finally:
             await connection.close()
 
 
 @contextlib.asynccontextmanager
-async def runtime(
-    stage: Stage, understanding: Understandings
-) -> AsyncIterator[Runtime]:
+async def runtime(stage: Stage, understanding: Understandings) -> AsyncIterator[Runtime]:
     """Over a stage. The audit log writes in real time, as it would for any worker."""
     clock = VirtualClock()
     audit = await open_audit(stage.settings, stage.dsn, SystemClock())
-    room = ControlRoom(
-        EffectStore(stage.pool), audit.log, {stage.bundle.agent.id: stage.url}, stage.http, clock
-    )
+    room = ControlRoom(EffectStore(stage.pool), audit.log, {stage.bundle.agent.id: stage.url}, stage.http, clock)
     try:
-        yield Runtime(
-            stage, _hurried(stage.bundle), room, audit, clock, DialogueStore(stage.pool), understanding
-        )
+        yield Runtime(stage, _hurried(stage.bundle), room, audit, clock, DialogueStore(stage.pool), understanding)
     finally:
         await room.drain()
         await audit.close(10.0)
@@ -126,4 +114,3 @@ def _hurried(bundle: Bundle) -> Bundle:
         for name, tool in bundle.tools.items()
     }
     return dataclasses.replace(bundle, tools=tools)
-

@@ -14,7 +14,13 @@ from text_to_num import alpha2digit
 # 1,250.50 and 1.250,50; a time; digits; letters and digits of a reference.
 _FIGURE = re.compile(r"\d+(?:[.,:]\d+)*")
 # Three single letters or digits in a row, or digits in pairs.
-_SPELLED = re.compile(r"(?<![^\W_])(?:(?:\d\d|[^\W_])[ ,.\-]+){2,}(?:\d\d|[^\W_])(?![^\W_])")
+_SPELLED = re.compile(r"(?<![\w.])(?:(?:\d\d|[^\W_])(?:,? |-)){2,}(?:\d\d|[^\W_])(?![^\W_]|[.,]\d)")
+# Pounds and pence, in figures already.
+_AMOUNT = re.compile(
+    r"(\d+) (?:pounds?|euros?|dollars?|rupees?) (?:and |und )?(\d{1,2})(?: (?:pence|penny|cents?|paise))?(?![\w.])",
+    re.IGNORECASE,
+)
+YEAR = 4
 _MONTHS: Mapping[str, Sequence[str]] = {
     "en": [
         "january",
@@ -56,6 +62,12 @@ def digits_of_words(text: str, locale: str) -> str:
     return read
 
 
+def figured(text: str, locale: str) -> str:
+    """A sentence as a listener writes it down: `ten pounds and fifty pence` is `10.50`, spelled digits are digits."""
+    read = digits_of_words(text.replace("\u00a0", " "), locale)
+    return _AMOUNT.sub(lambda found: f"{found[1]}.{int(found[2]):02}", read)
+
+
 def squeezed(text: str) -> str:
     """Letters and digits only, case folded: `L S 1 4 A P` is `ls14ap`."""
     return "".join(char for char in text.casefold() if char.isalnum())
@@ -76,8 +88,9 @@ def number(token: str) -> Decimal | None:
         return None
 
 
-def names(text: str, words: Iterable[str]) -> bool:
+def names(text: str, words: Iterable[str], locale: str) -> bool:
     """Whether the text says one of `words`: as words, as a figure of the same value, or spelled out."""
+    text = f"{figured(text, locale)} \n {text}"
     figures = {number(token) for token in _FIGURE.findall(text)}
     tight = squeezed(text)
     for word in words:
@@ -96,14 +109,19 @@ class Grounds:
         self._locale = locale
         self._numbers: set[Decimal] = set()
         self._tight: list[str] = []
+        self._tokens: set[str] = set()
 
     def add_value(self, value: str) -> None:
         """A value of the books: minor units are also their amount; a date is its day, month and year."""
         self._tight.append(squeezed(value))
         for token in _FIGURE.findall(value):
+            self._tokens.add(token)
             for part in (token, *re.split(r"[.,:]", token)):
                 if (found := number(part)) is not None:
                     self._numbers.add(found)
+            if len(token) == YEAR and token.isdigit():
+                # "twenty twenty-six".
+                self._numbers |= {Decimal(int(token[:2])).normalize(), Decimal(int(token[2:])).normalize()}
         if value.lstrip("-").isdigit():
             self._numbers.add((Decimal(value) / 100).normalize())
             self._numbers.add(Decimal(int(value) // 100).normalize())
@@ -121,7 +139,7 @@ class Grounds:
     def strange(self, text: str) -> list[str]:
         """Figures and spelled-out strings of a sentence that are grounded in nothing."""
         found: list[str] = []
-        rest = text
+        rest = text = figured(text, self._locale)
         for run in sorted(_SPELLED.findall(text), key=len, reverse=True):
             tight = squeezed(run)
             if any(char.isdigit() for char in tight):
@@ -136,13 +154,26 @@ class Grounds:
         return found
 
     def _spelled(self, tight: str, least: int = 1) -> bool:
-        return len(tight) >= least and any(tight in known for known in self._tight)
+        if len(tight) >= least and any(tight in known for known in self._tight):
+            return True
+        # Two that are said after each other: a house number and a postcode.
+        cuts = range(1, len(tight)) if least == 1 and len(tight) > YEAR else ()
+        return any(self._whole(tight[:cut]) and self._whole(tight[cut:]) for cut in cuts)
+
+    def _whole(self, tight: str) -> bool:
+        return tight in self._tokens or tight in self._tight
 
 
 def claims(text: str, phrases: Iterable[str]) -> bool:
     """Whether the text says one of these."""
     folded = " ".join(text.casefold().split())
     return any(phrase.casefold() in folded for phrase in phrases)
+
+
+def without_dates(text: str, locale: str) -> str:
+    """A figured text without its days: "on the 20th of November 20 26"."""
+    names_of = "|".join(months(locale))
+    return re.sub(rf"(?:\d+(?:st|nd|rd|th|\.)?|\w+ten)(?: of)? (?:{names_of})(?: \d\d ?\d\d)?", " ", text, flags=re.I)
 
 
 def months(locale: str) -> Sequence[str]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+# Sentences that ask back what was not sure: they name what may have been meant.
+CLARIFIES = frozenset({"talk.which", "talk.which_goal", "talk.is_it", "talk.not_heard"})
 Who = Literal["agent", "caller"]
 
 

@@ -6,10 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.cli.evals.transcript import Spoken, Transcript
-
-# Sentences that ask back what was not sure.
-CLARIFIES = frozenset({"talk.which", "talk.which_goal", "talk.is_it", "talk.not_heard"})
+from services.cli.evals.transcript import CLARIFIES, Spoken, Transcript
 
 
 @dataclass(frozen=True, slots=True)
