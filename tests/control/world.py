@@ -54,10 +54,11 @@ def block(card="card-1", reason="lost", confidence=0.95):
 
 
 def refund(minor=1500, txn="txn-2", currency="GBP"):
+    heard = f"{minor / 100:g} pounds"
     args = {
         "txn_id": said(txn, "the railway", "record"),
-        "amount_minor": said(minor, "fifteen pounds"),
-        "currency": said(currency, "fifteen pounds"),
+        "amount_minor": said(minor, heard),
+        "currency": said(currency, heard),
     }
     return Proposal("create_refund", args, 2)
 

@@ -33,7 +33,7 @@ class Evidence:
         caller = transcript.caller()
         self._heard = " \n ".join(one.heard or one.text for one in caller)
         self._keys = " ".join(one.keys for one in caller)
-        read = digits_of_words(self._heard, self._locale)
+        read = " \n ".join(digits_of_words(one.heard or one.text, self._locale) for one in caller)
         self._both = f"{self._heard} \n {read} {self._keys}"
         fillers = {word for words in FILLERS.values() for word in words}
         self._tight = _spoken_alike(squeezed(" ".join(w for w in self._both.split() if w.casefold() not in fillers)))

@@ -31,6 +31,7 @@ from services.orchestrator.control.keys import business_key, request_hash
 from services.orchestrator.control.ledger import Ledger
 from services.orchestrator.control.model import Allowed, Denied, Evidence, Outcome, Proposal, Rejected, Scalar, Value
 from services.orchestrator.control.reader import Reader
+from services.orchestrator.control.reread import Reread
 from services.orchestrator.control.room import ControlRoom
 from services.orchestrator.control.trail import Trail
 from services.orchestrator.control.validate import check as check_evidence
@@ -77,6 +78,7 @@ class ControlLayer:
         self._reader = Reader(bundle, backend, room.breakers, room.clock)
         self._policy = room.policy(bundle)
         self._identity = Identity(bundle, caller, self._reader)
+        self._reread = Reread(bundle, locale, lambda: room.clock.wall().date())
         self._confirmations = Confirmations()
         self._trail = Trail(room.audit, room.clock, call_id, bundle.digest)
         self._asked: tuple[int, Proposal] | None = None
@@ -268,7 +270,16 @@ class ControlLayer:
             # Who it is comes first; what they said is weighed afterwards.
             return _Weighed(proposal, facts, verdict)
         operation = self._bundle.contracts[spec.contract]
-        rejected = check_evidence(proposal, operation, self._allowed(proposal), self._slots(proposal.tool))
+        slots = self._slots(proposal.tool)
+
+        def says(name: str, value: Value) -> bool:
+            if name not in slots:
+                return True
+            field = self._bundle.tools[proposal.tool].args[name].split(".")[2:]
+            heard, keyed = value.evidence.text.reveal(), value.evidence.origin == "keys"
+            return self._reread.says(slots[name], "".join(field), value.value.reveal(), heard, keyed=keyed)
+
+        rejected = check_evidence(proposal, operation, self._allowed(proposal), slots, says)
         return _Weighed(proposal, facts, rejected or verdict)
 
     def _complete(self, proposal: Proposal) -> Proposal:

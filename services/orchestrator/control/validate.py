@@ -5,7 +5,7 @@ is in none of them was made up, by the model or by text planted in a back end's 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from services.orchestrator.bundles.contracts import Field, Operation
 from services.orchestrator.bundles.model import Slot
@@ -13,6 +13,7 @@ from services.orchestrator.control.model import Proposal, Rejected, Scalar, Valu
 
 _TYPES: dict[str, tuple[type, ...]] = {"integer": (int,), "number": (int, float), "boolean": (bool,), "string": (str,)}
 MAX_TEXT = 500
+Says = Callable[[str, Value], bool]
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -21,10 +22,12 @@ def check(
     operation: Operation,
     records: Mapping[str, frozenset[Scalar]],
     slots: Mapping[str, Slot] | None = None,
+    says: Says | None = None,
 ) -> Rejected | None:
     """None when it may go on to policy.
 
     `records`: per argument, the values that records of this call allow. `slots`: per argument, the slot it comes from.
+    `says`: whether words may say an argument's value (control.reread), the evidence read a second time.
     """
     for name, field in operation.params.items():
         if field.required and name not in proposal.args:
@@ -37,6 +40,8 @@ def check(
         )
         if fault:
             return Rejected(name, fault)
+        if says is not None and value.evidence.origin in ("speech", "keys") and not says(name, value):
+            return Rejected(name, "is not what the words say that should say it")
     return None
 
 

@@ -11,6 +11,7 @@ from services.orchestrator.dialogue import arguments
 from services.orchestrator.dialogue.arguments import slots_of
 from services.orchestrator.dialogue.filling import choose, failed, heard, the_same, undo
 from services.orchestrator.dialogue.goals import open_frame, over, performing, reopen_for, start
+from services.orchestrator.dialogue.locales import pack
 from services.orchestrator.dialogue.model import Act, Reading, Understood
 from services.orchestrator.dialogue.outcomes import perform
 from services.orchestrator.dialogue.state import Question
@@ -180,6 +181,9 @@ def _affirm(talk: Talk, said: Understood) -> bool:
         case "is_it":
             choose(talk, question.slot, question.candidates[0], turn=said.turn, text=said.words)
             state.question = None
+        case "confirm" if not _says_yes(talk, said):
+            # Understanding alone does not agree for the caller: the words have to.
+            return False
         case "confirm":
             _confirmed(talk, question)
         case "open":
@@ -190,6 +194,12 @@ def _affirm(talk: Talk, said: Understood) -> bool:
         case _:
             return False
     return True
+
+
+def _says_yes(talk: Talk, said: Understood) -> bool:
+    """Whether the caller's own words are a yes in their language."""
+    answer = pack(talk.locale).yes_no(said.words.reveal())
+    return answer is not None and answer[0]
 
 
 def _confirmed(talk: Talk, question: Question) -> None:

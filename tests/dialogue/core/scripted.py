@@ -237,7 +237,7 @@ class Desk:
             case Keys():
                 return CallerKeyed(self.turns, said.slot, Personal(said.keys))
             case Words():
-                words = Personal(" ".join(act.kind for act in said.acts))
+                words = Personal("yes" if YES in said.acts else " ".join(act.kind for act in said.acts))
                 return CallerSaid(Understood(self.turns, words, said.acts, said.rivals, said.free))
         raise AssertionError(said)
 

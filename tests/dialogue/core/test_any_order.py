@@ -141,7 +141,7 @@ class AnyOrder:
 
     def says(self, acts):
         self.turn += 1
-        words = Personal("words")
+        words = Personal("yes" if any(act.kind == "affirm" for act in acts) else "words")
         self.take(self.dialogue.handle(CallerSaid(Understood(self.turn, words, tuple(acts)))))
 
     def wishes(self, acts):
