@@ -48,7 +48,7 @@ def said(value, text="", origin="speech", confidence=0.95):
 def block(card="card-1", reason="lost", confidence=0.95):
     args = {
         "card_id": said(card, "the debit one", "record", confidence),
-        "reason": said(reason, "I lost it", confidence=confidence),
+        "reason": said(reason, f"it was {reason}", confidence=confidence),
     }
     return Proposal("block_card", args, 1)
 
