@@ -237,7 +237,8 @@ class Desk:
             case Keys():
                 return CallerKeyed(self.turns, said.slot, Personal(said.keys))
             case Words():
-                words = Personal("yes" if YES in said.acts else " ".join(act.kind for act in said.acts))
+                yes = "ja" if dialogue.locale.startswith("de") else "yes"
+                words = Personal(yes if YES in said.acts else " ".join(act.kind for act in said.acts))
                 return CallerSaid(Understood(self.turns, words, said.acts, said.rivals, said.free))
         raise AssertionError(said)
 
