@@ -19,6 +19,8 @@ from services.orchestrator.dialogue.steps import prompt_of
 from services.orchestrator.dialogue.talk import Talk
 
 T = TypeVar("T")
+# A yes or a no less sure than this is asked for again.
+SURE_ANSWER = 0.6
 # What keys say without a grammar; other types come read, as a value (session.py).
 _KEYED_AS_THEY_ARE = frozenset({"digits", "ref"})
 _ORDER = {"person": 0, "cancel": 1, "start": 2, "fill": 3, "select": 4, "affirm": 5, "deny": 5, "repeat": 6, "chat": 7}
@@ -89,11 +91,13 @@ def _act(talk: Talk, act: Act, said: Understood) -> bool:
     """One act; False when it means nothing here."""
     match act.kind:
         case "start":
-            return _start(talk, act)
+            return _start(talk, act, alone=all(other.kind == "start" for other in said.acts))
         case "fill":
             return _fill(talk, act, said)
         case "select":
             return _select(talk, act, said)
+        case "affirm" | "deny" if act.confidence < SURE_ANSWER:
+            return False
         case "affirm":
             return _affirm(talk, said)
         case "deny":
@@ -107,13 +111,14 @@ def _act(talk: Talk, act: Act, said: Understood) -> bool:
             return False
 
 
-def _start(talk: Talk, act: Act) -> bool:
+def _start(talk: Talk, act: Act, *, alone: bool) -> bool:
     question = talk.state.question
     if question is not None and question.kind == "which_goal":
         talk.state.question = None
     if not start(talk, act.name):
-        # The caller says again what they want: what they get is not it.
-        _reformulated(talk)
+        if alone:
+            # The caller says again what they want and nothing else: what they get is not it.
+            _reformulated(talk)
         return True
     if talk.state.question is not None and talk.state.question.kind == "open":
         talk.state.question = None
@@ -124,7 +129,11 @@ def _fill(talk: Talk, act: Act, said: Understood) -> bool:
     state = talk.state
     if act.reading is None or act.name not in talk.bundle.slots:
         return False
-    frame = state.active
+    frame, question = state.active, state.question
+    sure = act.reading.keyed or act.reading.confidence >= talk.bundle.slots[act.name].clarify
+    if not sure and (question is None or question.slot != act.name):
+        # Hardly heard and not asked for: noise, not an answer.
+        return False
     if any(r.kind == "perform" and act.name in r.slots for r in state.requests.values()):
         talk.tell("talk.too_late")
         return True
@@ -151,7 +160,7 @@ def _select(talk: Talk, act: Act, said: Understood) -> bool:
     state, question = talk.state, talk.state.question
     if question is not None and question.kind == "which_goal" and act.which is not None:
         picked = _at(question.goals, act.which)
-        return picked is not None and _start(talk, Act("start", picked))
+        return picked is not None and _start(talk, Act("start", picked), alone=False)
     asked = question is not None and question.kind in ("which", "is_it")
     name = act.name or (question.slot if question is not None and asked else state.offered_for)
     if name not in talk.bundle.slots:

@@ -118,6 +118,7 @@ def _do(talk: Talk, frame: Frame, name: str, tool: Tool) -> bool:
 
 
 def finish(talk: Talk, frame: Frame) -> bool:
+    """All steps are done: tell it, when what the goal is done by holds. True: there may be more to do."""
     goal = talk.bundle.goals[frame.goal]
     if goal.done_when is not None:
         tool, _, _ = goal.done_when.partition(".")

@@ -371,3 +371,35 @@ def test_where_there_is_nothing_to_key_a_person_finds_out_who_it_is():
     agent = BANK.agent.model_copy(update={"identify": BANK.agent.identify.model_copy(update={"keys": None})})
     desk, _ = converse(turn(start("balance")), level=0, bundle=replace(BANK, agent=agent))
     assert desk.handed_over.reason == "not_identified"
+
+
+def test_a_wish_said_again_with_what_was_asked_for_is_an_answer():
+    desk, _ = converse(turn(start("block_card")), turn(start("block_card"), CARD), turn(start("block_card"), REASON))
+    assert desk.handed_over is None
+    assert acts(desk) == [BLOCK]
+
+
+def test_a_yes_that_was_hardly_heard_is_no_yes():
+    desk, _ = converse(
+        turn(start("refund"), PAYMENT, give("amount", money(10))), turn(replace(YES, confidence=0.4)), turn(YES)
+    )
+    assert desk.prompts.count("p.refund_readback") == 2
+    assert len(desk.performed) == 1
+
+
+def test_a_value_hardly_heard_that_nobody_asked_for_is_noise():
+    desk, dialogue = converse(turn(start("block_card"), give("reason", "stolen", sure=0.2)))
+    assert desk.last == ["Which card is it? You can say or key the last four digits."]
+    assert dialogue.state.counts.clarify_fails == {}
+
+
+def test_the_same_account_is_the_record_used_last_and_falls_with_it():
+    goal = BANK.goals["refund"].model_copy(update={"needs": ("other", "txn", "amount")})
+    other = BANK.slots["txn"].model_copy(update={"ask": "p.ask_street"})
+    bundle = replace(BANK, goals={**BANK.goals, "refund": goal}, slots={**BANK.slots, "other": other})
+    desk, dialogue = converse(
+        turn(start("refund"), give("other", "blue kettle cafe")), turn(pick("txn")), bundle=bundle
+    )
+    assert dialogue.state.slots["txn"].record == dialogue.state.slots["other"].record
+    desk.settle(dialogue, dialogue.handle(desk.event(dialogue, turn(give("other", "city lottery", corrects=True)))))
+    assert "txn" not in dialogue.state.slots
