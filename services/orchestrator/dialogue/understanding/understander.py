@@ -143,11 +143,13 @@ class ModelUnderstander:
             early = self._without_model(found.acts, opinion, legal)
             if early is not None:
                 return Understood(turn, words, self._started(early, said, legal), heard=heard)
-            proposed = await self._propose(said, legal)
+            proposed = await self.propose(said, legal)
         else:
-            opinion, proposed = await asyncio.gather(self._opinion(said), self._propose(said, legal))
+            opinion, proposed = await asyncio.gather(self._opinion(said), self.propose(said, legal))
         goals = agree(proposed.acts, opinion, legal, self._known.locale, heard)
-        if goals.rivals and not found.acts:
+        # An answer that was not understood is like the goal it is about: that is asked again, not what it is about.
+        about = legal.asked and legal.active_goal in goals.rivals
+        if goals.rivals and not found.acts and not about:
             return Understood(turn, words, (), goals.rivals, heard=heard)
         acts = self._started(goals.started, said, legal) or found.acts
         return Understood(turn, words, acts, free="" if acts else proposed.say, heard=heard)
@@ -168,14 +170,18 @@ class ModelUnderstander:
         return None if likely else acts
 
     def _started(self, acts: tuple[Act, ...], said: str, legal: Legal) -> tuple[Act, ...]:
-        """With the values that were said in the same breath."""
+        """With the values that were said in the same breath; these alone, where that goal is worked on already."""
         goals = [act.name for act in acts if act.kind == "start"]
-        return (*acts, *self._grammars.unasked(said, goals, legal)) if goals else acts
+        values = self._grammars.unasked(said, goals, legal) if goals else ()
+        if values:
+            acts = tuple(act for act in acts if act.kind != "start" or act.name != legal.active_goal)
+        return (*acts, *values)
 
     async def _opinion(self, said: str) -> Opinion:
         return self._known.examples.opinion(said, await self._embedder.opinion(self._call_id, said))
 
-    async def _propose(self, said: str, legal: Legal) -> Proposed:
+    async def propose(self, said: str, legal: Legal) -> Proposed:
+        """What the model alone makes of the words; nothing, when it fails or is late."""
         try:
             return await within(self._clock, MODEL_S, self._generate(said, legal))
         except TrunklineError as error:
