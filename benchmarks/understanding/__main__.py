@@ -74,7 +74,7 @@ async def _document(half: str, heard: list[Heard]) -> dict[str, Any]:
         "machine": asdict(await machine()),
         "load": round(os.getloadavg()[0], 1),
         "models": f"{settings.llm.model}, {settings.llm.embedder}",
-        "note": "Weights and bands were fitted on the tuning half alone. Other work ran beside: latency is an upper bound",
+        "note": "Weights and bands: fitted on the tuning half alone. Other work ran beside; latency is an upper bound",
         "groups": {
             name: {
                 "outcomes": figures.outcomes(group),

@@ -249,3 +249,11 @@ async def test_what_records_say_never_reaches_the_model():
     assert not [message for message in model.asked[0] if planted in message.text]
     assert planted not in str(model.schemas[0])
     assert said.acts == ()
+    assert set(said.rivals) == {"refund", "change_address"}
+
+
+async def test_an_answer_and_another_wish_in_one_breath_are_both_heard():
+    model = ScriptedModel(("start change_address",))
+    words = "well it was stolen and by the way we just moved to another house"
+    said = await understood(words, asking("reason"), model=model, near={"change_address": 1.0})
+    assert set(told(said)) == {("start", "change_address"), ("fill", "reason")}

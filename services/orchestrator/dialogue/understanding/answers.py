@@ -4,7 +4,7 @@ A small model reads "hundred and twenty" as 200, so it never reads a value; and 
 no model is waited for. Order: a person (never deflected), again, drop it, then the open question.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Protocol
@@ -12,6 +12,7 @@ from typing import Protocol
 from services.common.personal import Personal
 from services.orchestrator.bundles.bundle import Bundle
 from services.orchestrator.bundles.model import Slot
+from services.orchestrator.control.model import Scalar
 from services.orchestrator.dialogue.locales import NO_REFERENCE, LocalePack
 from services.orchestrator.dialogue.model import Act, Legal, Reading
 from services.orchestrator.dialogue.understanding.examples import plain
@@ -39,6 +40,8 @@ class Answered:
 
     acts: tuple[Act, ...] = ()
     complete: bool = False
+    # The value is one that any words are: a text, a record by its name.
+    any_words: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,9 @@ class Grammars:
             if other != name and other in legal.slots and other not in legal.filled and spec.type != "text":
                 more = self._unasked(words, other, (legal.active_goal,))
                 acts += [Act("fill", other, more, confidence=more.confidence)] if more is not None else []
-        # Any words are a text; whether they are another matter is for the opinions to say.
-        complete = spec.type != "text" and self._explains(words, reading)
-        return Answered(tuple(acts), complete)
+        # Whether they are another matter is for the opinions to say.
+        any_words = spec.type == "text" or (spec.type == "ref" and not _typed(reading))
+        return Answered(tuple(acts), not any_words and self._explains(words, reading), any_words)
 
     # ---- parts
 
@@ -165,15 +168,14 @@ class Grammars:
     def _named(self, words: str, name: str, reading: Reading | None, goals: Sequence[str]) -> Reading | None:
         """A record named in passing: its digits, amount or day; or the word before what it is called ("Visa card")."""
         data = reading.data.reveal() if reading is not None else {}
-        typed = {k: v for k, v in data.items() if not isinstance(v, str) or any(c.isdigit() for c in v)} if isinstance(
-            data, dict) else {}  # fmt: skip
+        typed = _typed(reading)
         if typed and reading is not None:
             return replace(reading, data=Personal(typed, "slot"))
         noun = self._noun(goals)
         called = self._before(plain(words).split(), noun) if noun else ""
         resolve = self.bundle.slots[name].resolve
         fields = [one for one in resolve.match if "last" not in one] if resolve is not None else []
-        if not called or not fields or reading is None or not isinstance(data, dict):
+        if not called or not fields or reading is None or not isinstance(data, Mapping):
             return None
         named = {one: called for one in fields if isinstance(data.get(one), str)}
         return (
@@ -229,3 +231,11 @@ class Grammars:
 
 
 _GENERIC = frozenset("my the a this that bank new old meine die der das eine bankkarte ec".split())  # noqa: SIM905
+
+
+def _typed(reading: Reading | None) -> dict[str, Scalar]:
+    """The fields of a record that words alone cannot name: digits, an amount, a day."""
+    data = reading.data.reveal() if reading is not None else None
+    if not isinstance(data, Mapping):
+        return {}
+    return {k: v for k, v in data.items() if not isinstance(v, str) or any(c.isdigit() for c in v)}

@@ -149,9 +149,12 @@ class ModelUnderstander:
         goals = agree(proposed.acts, opinion, legal, self._known.locale, heard)
         # An answer that was not understood is like the goal it is about: that is asked again, not what it is about.
         about = legal.asked and legal.active_goal in goals.rivals
-        if goals.rivals and not found.acts and not about:
+        if goals.rivals and not about and (found.any_words or not found.acts):
             return Understood(turn, words, (), goals.rivals, heard=heard)
-        acts = self._started(goals.started, said, legal) or found.acts
+        acts = self._started(goals.started, said, legal)
+        if not (found.any_words and acts):
+            known = {(act.kind, act.name) for act in acts}
+            acts = (*acts, *(act for act in found.acts if (act.kind, act.name) not in known))
         return Understood(turn, words, acts, free="" if acts else proposed.say, heard=heard)
 
     def _without_model(self, acts: tuple[Act, ...], opinion: Opinion, legal: Legal) -> tuple[Act, ...] | None:
