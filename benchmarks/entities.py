@@ -55,10 +55,10 @@ class Result:
 
 def results(half: Half, locales: tuple[str, ...] = LOCALES) -> Iterator[Result]:
     """Every utterance of a half, read."""
-    common = _load("common")
+    common = load("common")
     slots = {name: Slot.model_validate({"ask": "p.ask", **fields}) for name, fields in common["slots"].items()}
     for locale in locales:
-        for slot, words, wanted in _load(locale)[half]:
+        for slot, words, wanted in load(locale)[half]:
             got, confidence = _read(locale, slots[slot], slot, words, common)
             yield Result(locale, slot, words, _plain(wanted), got, confidence, slots[slot].accept)
 
@@ -92,7 +92,8 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _load(name: str) -> Any:
+def load(name: str) -> Any:
+    """One file of the utterances, as data."""
     return YAML(typ="safe").load((DATA / f"{name}.yaml").read_text("utf-8"))
 
 

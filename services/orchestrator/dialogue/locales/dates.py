@@ -227,7 +227,7 @@ def _only_day(tokens: Sequence[Token], at: int, asked: Asked) -> Iterator[Found]
     made = [one for one in (_date(month // 12, month % 12 + 1, int(ordinal.value)) for month in months) if one]
     near = sorted(made, key=lambda one: abs((date.fromisoformat(one) - asked.today).days))
     if near:
-        yield Found(near[0], at, ordinal.end, ONLY_DAY, tuple(near[1:2]))
+        yield Found(near[0], at - 1, ordinal.end, ONLY_DAY, tuple(near[1:2]))
 
 
 def _century(year: int, today: date) -> int:

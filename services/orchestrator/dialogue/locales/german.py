@@ -1,5 +1,6 @@
 """German as spoken in Germany: words of numbers, money, days, answers."""
 
+import re
 from decimal import Decimal
 from functools import lru_cache
 
@@ -10,6 +11,20 @@ from services.orchestrator.dialogue.locales.numbers import german, ordinal_of
 _MINOR = Money("", minor=True)
 
 
+_HALF = re.compile(r"(\w+?)(?:und|)einhalb(hundert|tausend)|anderthalb(hundert|tausend)")
+
+
+@lru_cache(maxsize=8192)
+def _cardinal(said: tuple[str, ...]) -> int | None:
+    """German numbers, and "dreieinhalbtausend", which text2num does not know."""
+    halves = _HALF.fullmatch("".join(said)) if "halb" in said[0] or "halb" in said[-1] else None
+    if halves is None:
+        return german(said)
+    count = german((halves[1],)) if halves[1] else 1
+    scale = 100 if "hundert" in (halves[2], halves[3]) else 1000
+    return None if count is None else count * scale + scale // 2
+
+
 @lru_cache(maxsize=4096)
 def _ordinal(said: tuple[str, ...]) -> int | None:
     return ordinal_of(said, "de")
@@ -18,7 +33,7 @@ def _ordinal(said: tuple[str, ...]) -> int | None:
 GERMAN = Language(
     babel=("de_DE",),
     region="DE",
-    cardinal=german,
+    cardinal=_cardinal,
     ordinal=_ordinal,
     decimal_mark=",",
     group_mark=".",
@@ -185,7 +200,8 @@ GERMAN = Language(
         wohne jetzt in der | ich wohne jetzt in | ich wohne jetzt | ich wohne in | ich wohne | die neue adresse ist
         | die neue adresse lautet | meine neue adresse lautet | meine adresse lautet | die straße ist | also | ja |
         okay | mein name ist | ich heiße | gut | das wäre | das wäre die | es wäre | und zwar | sie lautet | neue
-        adresse | nein | wir wohnen jetzt in der | das ist die | die adresse lautet | wir wohnen in der | wir sind
+        adresse | nein | wir wohnen jetzt in der | das ist die | das ist der | das ist das | es ist der |
+        es ist die | es ist das | die adresse lautet | wir wohnen in der | wir sind
         umgezogen in die | ich bin umgezogen in die | jetzt | in der
     """
     ),

@@ -122,7 +122,8 @@ def _with_fraction(tokens: Sequence[Token], number: Number, language: Language) 
             return number.value + Decimal(f"0.{fraction}"), end, False
     half = starts(tokens, at, language.half)
     if half:
-        return number.value + Decimal("0.5"), at + half, False
+        scale = language.scales.get(tokens[at + half].text) if at + half < len(tokens) else None
+        return (number.value + Decimal("0.5")) * (scale or 1), at + half + (scale is not None), False
     return number.value, at, odd
 
 
