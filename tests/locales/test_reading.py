@@ -109,6 +109,20 @@ def test_more_words_that_no_grammar_explains_make_a_value_less_sure() -> None:
     assert read("en-GB", "money", story)[0].confidence < read("en-GB", "money", plain)[0].confidence
 
 
+@pytest.mark.parametrize(
+    ("locale", "words"),
+    [
+        ("en-GB", "one and ninety six pounds"),
+        ("en-GB", "eighty five pounds and pence"),
+        ("en-GB", "two hundred and pounds and six pence"),
+        ("de-DE", "Euro elf"),
+        ("de-DE", "achtundvierzig Euro und Cent"),
+    ],
+)
+def test_an_amount_that_seems_to_lack_a_word_is_not_trusted(locale: str, words: str) -> None:
+    assert all(found.confidence <= 0.8 for found in read(locale, "money", words))
+
+
 def test_fillers_and_politeness_cost_nothing() -> None:
     plain = read("en-GB", "money", "sixty one pounds")[0].confidence
     assert read("en-GB", "money", "um, it's sixty one pounds please")[0].confidence == plain

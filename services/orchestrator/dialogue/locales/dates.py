@@ -96,8 +96,8 @@ def _month(tokens: Sequence[Token], at: int, asked: Asked) -> Iterator[Found]:
         after += 1
     if after < len(tokens) and tokens[after].text in language.months:
         yield from _dated(language.months[tokens[after].text], day[0], at, after + 1, tokens, asked)
-    elif after < len(tokens) and language.decimal_mark == "," and not tokens[at].numeral:
-        # German numbers the months: "am dritten fünften".
+    elif after < len(tokens) and not tokens[at].numeral and (after > day[1] or language.decimal_mark == ","):
+        # Months are numbered too: "am dritten fünften", "the third of the fifth".
         ordinal, month = ordinal_at(tokens, at, language), ordinal_at(tokens, after, language)
         if ordinal is not None and month is not None and 1 <= month.value <= 12:
             yield from _dated(int(month.value), day[0], at, month.end, tokens, asked)

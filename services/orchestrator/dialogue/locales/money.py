@@ -1,6 +1,7 @@
 """Amounts of money in words and figures, as minor units and a currency. What could be two amounts names both."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from babel.numbers import get_currency_precision
@@ -15,12 +16,13 @@ BARE = 0.94
 PAIR = 0.78
 ODD_MARK = 0.8
 ABOUT = 0.5
+# A word is missing in it; a currency in words before its number ("Euro dreizehn"), where a number seems lost.
+TORN = 0.6
 MOST_MINOR = 10**13
 
 
 def read_money(tokens: Sequence[Token], asked: Asked) -> list[Found]:
     """All amounts, in order."""
-    tokens = list(tokens)
     found: list[Found] = []
     at = 0
     while at < len(tokens):
@@ -28,11 +30,23 @@ def read_money(tokens: Sequence[Token], asked: Asked) -> list[Found]:
         if one is None:
             at += 1
         else:
-            found.append(one)
+            found.append(_whole(tokens, one, asked.language))
             at = one.end
     # Beside an amount with a unit, a number that counts something ("two payments") is no amount.
     united = [one for one in found if _has_unit(tokens, one, asked)]
     return [one for one in found if one in united or not _counts(tokens, one, asked.language)] if united else found
+
+
+def _whole(tokens: Sequence[Token], one: Found, language: Language) -> Found:
+    """Less sure where a word of the amount seems lost: "one and ninety-six pounds", "eighty pounds and pence"."""
+    before, behind = one.start - 1, one.end
+    if before > 0 and tokens[before].text in language.joins:
+        before -= 1
+    dangling = before >= 0 and not tokens[before + 1].parted and not tokens[one.start].parted
+    lost = dangling and tokens[before].text in language.digits and tokens[before].text in language.weak_numbers
+    if behind + 1 < len(tokens) and tokens[behind].text in language.joins:
+        lost = lost or tokens[behind + 1].text in language.money
+    return replace(one, sure=min(one.sure, TORN)) if lost else one
 
 
 def _counts(tokens: Sequence[Token], one: Found, language: Language) -> bool:
@@ -63,7 +77,9 @@ def _amount(tokens: Sequence[Token], start: int, asked: Asked) -> Found | None:
         return _with_unit(tokens, start, at + 1, value, unit, asked, odd)
     if lead and sign is not None:
         end = at + 1 if unit is not None and unit.currency == sign.currency else at
-        return Found(_data(value, sign.currency, asked), start, end, _sure(tokens, start, SURE, language))
+        written = not tokens[start].raw.isalpha() or tokens[start].raw.isupper()
+        sure = _sure(tokens, start, SURE if written else ODD_MARK, language)
+        return Found(_data(value, sign.currency, asked), start, end, sure)
     return _bare(tokens, start, at, value, number, asked, odd)
 
 
