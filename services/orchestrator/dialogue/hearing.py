@@ -11,7 +11,7 @@ from services.orchestrator.dialogue import arguments
 from services.orchestrator.dialogue.arguments import slots_of
 from services.orchestrator.dialogue.filling import choose, failed, heard, the_same, undo
 from services.orchestrator.dialogue.goals import open_frame, over, performing, reopen_for, start
-from services.orchestrator.dialogue.locales import pack
+from services.orchestrator.dialogue.locales import LOCALES, pack
 from services.orchestrator.dialogue.model import Act, Reading, Understood
 from services.orchestrator.dialogue.outcomes import perform
 from services.orchestrator.dialogue.state import Question
@@ -206,7 +206,9 @@ def _affirm(talk: Talk, said: Understood) -> bool:
 
 
 def _says_yes(talk: Talk, said: Understood) -> bool:
-    """Whether the caller's own words are a yes in their language."""
+    """Whether the caller's own words are a yes in their language; without a pack for it nobody can tell."""
+    if talk.locale not in LOCALES:
+        return True
     answer = pack(talk.locale).yes_no(said.words.reveal())
     return answer is not None and answer[0]
 

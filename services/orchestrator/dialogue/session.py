@@ -45,7 +45,7 @@ from services.orchestrator.dialogue.model import (
 )
 from services.orchestrator.dialogue.packet import known_records, packet_of
 from services.orchestrator.dialogue.ports import Control, Sayer, SpeechKind, StateStore, TakenOverError, Understander
-from services.orchestrator.turns.lexicon.words import normalized
+from services.orchestrator.dialogue.prepared import Prepared
 
 log = get_logger(__name__)
 
@@ -66,15 +66,6 @@ class Patience:
     filler_s: float = 0.8
     # Failures of understanding in a row before a person takes over.
     failures: int = 2
-
-
-@dataclass(slots=True)
-class _Prepared:
-    """Understanding begun before the turn was over."""
-
-    words: str
-    legal: Legal
-    task: "asyncio.Task[Understood]"
 
 
 class Session:
@@ -98,7 +89,7 @@ class Session:
         self._turns = asyncio.Lock()
         self._acts = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._prepared: _Prepared | None = None
+        self._prepared = Prepared()
         self._fillers = 0
         self._failures = 0
         self._last_words = ""
@@ -122,20 +113,13 @@ class Session:
 
     def prepare(self, words: str) -> None:
         """The turn has probably ended with `words`: understand them already. Nothing is looked up or done by that."""
-        legal = self.dialogue.legal()
-        held = self._prepared
-        if self.lost or (held is not None and held.words == normalized(words) and held.legal == legal):
-            return
-        self.unprepare()
-        task = asyncio.ensure_future(self._ask(self.dialogue.state.turn + 1, words, (), 1.0, legal))
-        self._prepared = _Prepared(normalized(words), legal, task)
+        if not self.lost:
+            legal, turn = self.dialogue.legal(), self.dialogue.state.turn + 1
+            self._prepared.begin(words, legal, lambda: self._ask(turn, words, (), 1.0, legal))
 
     def unprepare(self) -> None:
         """The turn goes on: what was prepared is of no use."""
-        held, self._prepared = self._prepared, None
-        if held is not None:
-            held.task.add_done_callback(_seen)
-            held.task.cancel()
+        self._prepared.drop()
 
     async def said(self, turn: int, words: str, alternatives: Sequence[str] = (), heard: float = 1.0) -> None:
         """The caller's turn is over. Returns when it is understood and what follows is said or under way."""
@@ -276,15 +260,14 @@ class Session:
     # ---- ports
 
     async def _understand(self, turn: int, words: str, alternatives: Sequence[str], heard: float) -> Understood:
-        held, legal = self._prepared, self.dialogue.legal()
-        if held is not None and held.words == normalized(words) and held.legal == legal:
-            self._prepared = None
+        legal = self.dialogue.legal()
+        task = self._prepared.take(words, legal)
+        if task is not None:
             try:
-                return replace(await held.task, heard=heard)
-            except TrunklineError:
-                # Too early, perhaps: now it counts.
-                pass
-        self.unprepare()
+                # What the recogniser is sure of is known only now.
+                return replace(await task, heard=heard)
+            except TrunklineError as error:
+                log.info("prepared understanding failed", failed=type(error).__name__)
         return await self._ask(turn, words, alternatives, heard, legal)
 
     async def _ask(self, turn: int, words: str, alternatives: Sequence[str], heard: float, legal: Legal) -> Understood:
@@ -353,8 +336,3 @@ class Session:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("dialogue task failed", failed=type(error).__name__, exc_info=error)
-
-
-def _seen(task: "asyncio.Task[Understood]") -> None:
-    if not task.cancelled():
-        task.exception()

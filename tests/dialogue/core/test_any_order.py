@@ -295,7 +295,7 @@ def drawn(name, chance):
 
 
 # A number is the seed of one step: hypothesis leaves out steps to find the shortest call that fails.
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=140, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(seeds=st.lists(st.integers(0, 2**64), min_size=30, max_size=40))
 def test_nothing_is_done_unasked_or_twice_and_no_call_is_stuck(seeds):
     call = AnyOrder()
