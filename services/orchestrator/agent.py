@@ -7,13 +7,14 @@
 Speeches queue up (an apology, then the reply it was for): speaking.py says them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from services.common.errors import OverloadedError
 from services.common.personal import Personal
 from services.orchestrator import events as ev
 from services.orchestrator.call_context import CallContext
+from services.orchestrator.desk import Desk
 from services.orchestrator.dialogue.history import History, Message
 from services.orchestrator.faults import ServiceName
 from services.orchestrator.questions import Questions
@@ -49,9 +50,15 @@ class Agent:
         self._recovery = Recovery(
             ctx,
             apologise=lambda: self._say_phrase("apology", agent.apology_retry),
-            again=lambda turn: self._commit(self._make(), turn),
+            again=self._again,
             give_up=self.goodbye,
         )
+        # With a bundle, who decides what is said; else a language model answers freely.
+        self.desk: Desk | None = None
+        self._after_lines: Callable[[], None] | None = None
+        # Lines that are not over, and the one that could not be spoken and is tried again.
+        self._lines: dict[int, tuple[str, bool]] = {}
+        self._lost_line = 0
         self._turn = 0
         self._warmed: list[Message] = []
         # Words of the caller's open turn that the model has read.
@@ -62,6 +69,9 @@ class Agent:
 
     def greet(self) -> None:
         """The first thing a caller hears: legal text to its end, then a greeting that can be interrupted at once."""
+        if self.desk is not None:
+            self.desk.begin()
+            return
         agent = self._ctx.settings.agent
         if agent.disclosure.strip():
             self._say_phrase("disclosure", agent.disclosure, protected=True)
@@ -89,7 +99,8 @@ class Agent:
     def fill(self, number: int) -> None:
         """The answer takes long: a word of patience before it, unless its audio is there already."""
         fillers, current = self._ctx.settings.agent.fillers, self.speaking.current
-        if not fillers or current is None or current.must_finish or current.utterance.samples:
+        waited_for = self.desk is not None and self.desk.busy if current is None else not current.utterance.samples
+        if not fillers or not waited_for or (current is not None and current.must_finish):
             return
         text = fillers[(number - 1) % len(fillers)]
         utterance = self._ctx.services.phrases.utterance(text, self._turn, self.speaking.rate_hz)
@@ -110,25 +121,42 @@ class Agent:
 
     def speculate(self, text: str) -> None:
         """The caller's turn probably ended with `text`."""
-        if not self.ending:
+        if self.ending:
+            return
+        if self.desk is not None:
+            self.desk.prepare(text)
+        else:
             messages = self._history.messages(text)
             self._maker.speculate(text, messages, self._turn + 1, self.speaking.rate_hz)
 
     def drop_speculation(self) -> None:
         """It did not."""
+        if self.desk is not None:
+            self.desk.drop()
         self._maker.drop()
 
-    def reply(self, text: str, last_voiced_ns: int) -> None:
-        """The caller's turn ended: answer it."""
+    def reply(
+        self, text: str, last_voiced_ns: int, alternatives: Sequence[str] = (), avg_logprob: float | None = None
+    ) -> None:
+        """The caller's turn ended: answer it. `avg_logprob`: how sure the recogniser is, per token."""
         if self.ending:
             return
-        self._answer(text, last_voiced_ns)
+        if self.desk is None:
+            self._answer(text, last_voiced_ns)
+            return
+        self._caller_had_the_floor(last_voiced_ns)
+        self._recovery.forget()
+        self.desk.said(self._turn, text, alternatives, avg_logprob)
 
     def keyed(self, keys: Personal[str]) -> None:
         """The caller keyed an answer: what a model is told of it."""
         if self.ending:
             return
         self.speaking.floor_taken(self._ctx.clock.now_ns(), "key")
+        if self.desk is not None:
+            self._caller_had_the_floor(None)
+            self.desk.keyed(self._turn, keys)
+            return
         self._answer(self._ctx.settings.agent.keyed.replace("{keys}", " ".join(keys.reveal())), None)
 
     def _answer(self, text: str, last_voiced_ns: int | None) -> None:
@@ -148,6 +176,9 @@ class Agent:
     def warm(self) -> None:
         """The caller begins to speak: let the model read the conversation so far meanwhile."""
         self._read_words = 0
+        if self.desk is not None:
+            # What understanding reads before the caller's words is the same in every turn: it is read already.
+            return
         messages = self._history.messages()
         if self.speaking.current is None and len(messages) > 1:
             self._read_ahead(messages)
@@ -155,7 +186,7 @@ class Agent:
     def listening(self, stable: str) -> None:
         """The caller has said `stable` so far, and goes on: let the model read that too, a few words at a time."""
         words = len(stable.split())
-        if self.speaking.current is not None or words < self._read_words + WARM_WORDS:
+        if self.desk is not None or self.speaking.current is not None or words < self._read_words + WARM_WORDS:
             return
         # What ends a partial text may be no end.
         if self._read_ahead(self._history.messages(stable.rstrip(" .,;:!?…"))):
@@ -169,6 +200,8 @@ class Agent:
 
     def close(self) -> None:
         """The call is over: what speculation has cost."""
+        if self.desk is not None:
+            self.desk.close()
         self._maker.drop()
         account = self._maker.account
         self._ctx.log(
@@ -205,6 +238,55 @@ class Agent:
         self._recovery.forget()
         self.speaking.floor_taken(onset_ns, reason)
 
+    # ---- what the desk asks of it
+
+    def say_line(self, line: int, text: str, *, patience: bool, protected: bool) -> None:
+        """A line of the dialogue, after what is being said. One made beforehand starts at once."""
+        if self.ending:
+            return
+        rate_hz = self.speaking.rate_hz
+        if patience or self._ctx.services.phrases.has(text, rate_hz):
+            utterance = self._ctx.services.phrases.utterance(text, self._turn, rate_hz)
+            kind: Kind = "filler" if patience else "reply"
+            speech = Speech(self._turn, kind, utterance, protected=protected, line=line)
+            self.speaking.begin(speech, first=patience and self._nothing_heard)
+            return
+        self._lines[line] = (text, protected)
+        self._recite(line, self._turn)
+
+    def thinking(self, on: bool) -> None:
+        """The caller waits for something."""
+        self.speaking.think(on)
+
+    def after_lines(self, then: Callable[[], None]) -> None:
+        """Once everything that is to be said has been said, or cut."""
+        self._after_lines = then
+        self._if_all_said()
+
+    def _if_all_said(self) -> None:
+        then = self._after_lines
+        if then is not None and self.speaking.current is None:
+            self._after_lines = None
+            then()
+
+    @property
+    def _nothing_heard(self) -> bool:
+        current = self.speaking.current
+        return current is not None and not current.must_finish and not current.utterance.samples
+
+    def _recite(self, line: int, turn: int) -> None:
+        text, protected = self._lines[line]
+        making = self._maker.recite(text, turn, self.speaking.rate_hz)
+        self._commit(making, turn, line=line, protected=protected)
+
+    def _again(self, turn: int) -> None:
+        """What failed, once more."""
+        lost, self._lost_line = self._lost_line, 0
+        if lost in self._lines:
+            self._recite(lost, turn)
+        elif self.desk is None:
+            self._commit(self._make(), turn)
+
     # ---- speeches
 
     @property
@@ -228,8 +310,8 @@ class Agent:
     def _make(self) -> Making:
         return self._maker.make(self._history.messages(), self._turn, self.speaking.rate_hz)
 
-    def _commit(self, making: Making, turn: int) -> None:
-        speech = Speech(turn, "reply", making.reply.utterance, making)
+    def _commit(self, making: Making, turn: int, *, line: int = 0, protected: bool = False) -> None:
+        speech = Speech(turn, "reply", making.reply.utterance, making, protected=protected, line=line)
         speech.utterance.turn = turn
         making.reply.on.progress = lambda: self.speaking.progress(speech)
         ended = making.task is not None and making.task.done()
@@ -241,17 +323,19 @@ class Agent:
     def _made(self, speech: Speech, making: Making) -> None:
         """The reply is all there, or failed."""
         if making.failure is None:
-            self.service_answered("llm")
+            if making.reply.by_model:
+                self.service_answered("llm")
             self.service_answered("tts")
             if self.speaking.waits(speech):
                 if speech.utterance.samples == 0:
                     self.speaking.forget(speech)
-                else:
+                elif self.desk is None:
                     self._read_ahead(self._history.after(speech.utterance.text))
             return
         if not self.speaking.waits(speech):
             return
         if speech.utterance.heard == 0:
+            self._lost_line = speech.line
             self.speaking.forget(speech)
         self._failed(speech, making.failure)
 
@@ -262,9 +346,13 @@ class Agent:
 
     def _was_heard(self, speech: Speech, text: str) -> None:
         """A speech is over: what was heard of it is what was said."""
-        if speech.kind not in NOT_REMEMBERED:
+        if text and speech.kind not in NOT_REMEMBERED:
             self._past.agent_was_heard(text)
             self._questions.agent_said(text)
+        if self.desk is not None and speech.line and speech.line != self._lost_line:
+            self._lines.pop(speech.line, None)
+            self.desk.played(speech.line, text == speech.utterance.text and bool(text))
+        self._if_all_said()
 
     # ---- faults
 

@@ -121,7 +121,9 @@ class Conductor:
         endpoint_ms = (decision.decided_ns - decision.last_voiced_ns) / 1e6
         self._ctx.measure("endpoint", turn, endpoint_ms, decision.decided_ns)
         agent.service_answered("asr")
-        agent.reply(decision.text, decision.last_voiced_ns)
+        others = [other.text for other in found[0].alternatives] if found is not None else []
+        avg_logprob = found[0].avg_logprob if found is not None else None
+        agent.reply(decision.text, decision.last_voiced_ns, others, avg_logprob)
 
     def _keys_entered(self, entered: do.KeysEntered) -> None:
         """To the tool that asked for them, else into the conversation; masked keys to a tool or to nobody."""

@@ -201,6 +201,22 @@ class KeysCollected(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HandoverAsked(Event):
+    """A person is to take over; `route` and `reason` are names of the bundle."""
+
+    route: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandoverFailed(Event):
+    """Nobody could be reached that way; what is done instead is the bundle's."""
+
+    route: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HoldChanged(Event):
     """The far end put us on hold, or took us back."""
 

@@ -54,6 +54,10 @@ class Phrasebook:
                 await sleep_s(self._clock, backoff.next_ms() / 1000)
         log.info("phrases ready", count=len(self._phrases))
 
+    def has(self, text: str, rate_hz: int) -> bool:
+        """It is ready to play."""
+        return (text, rate_hz) in self._phrases
+
     def utterance(self, text: str, turn: int, rate_hz: int) -> Utterance:
         """The sentence, ready to play. A rate that was not prepared gives a second of silence, never an error."""
         phrase = self._phrases.get((text, rate_hz))

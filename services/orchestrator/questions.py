@@ -27,6 +27,8 @@ class Questions:
         self._expectation = OPEN
         self._deliver: Deliver | None = None
         self._masked_until_ns = 0
+        # Somebody says what is asked for: words need not be read.
+        self._told = False
 
     def masked(self, at_ns: int) -> bool:
         """A key pressed now must be in no log."""
@@ -35,8 +37,14 @@ class Questions:
 
     def agent_said(self, text: str) -> None:
         """The agent's latest words, as far as they were heard."""
-        if self._deliver is None:
+        if self._deliver is None and not self._told:
             self._ask(expectation_of(text, self._ctx.settings.agent.locale))
+
+    def expect(self, expectation: Expectation) -> None:
+        """The dialogue knows what it asks for, from now on: the agent's words are not read any more."""
+        self._told = True
+        self._deliver = None
+        self._ask(expectation)
 
     def collect(self, expectation: Expectation, deliver: Deliver) -> None:
         """A tool asks for keys: they come to `deliver`, once; nothing else learns of masked ones."""

@@ -1,12 +1,12 @@
 """Starts replies, early or in time, and keeps the early ones from being heard (turns/speculation.py)."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
 from services.common.errors import TrunklineError
 from services.orchestrator.call_context import CallContext
-from services.orchestrator.clients.llm import SPECULATION, WAITING_CALLER
+from services.orchestrator.clients.llm import SPECULATION, WAITING_CALLER, LlmReply
 from services.orchestrator.dialogue.history import Message
 from services.orchestrator.media.playout import Utterance
 from services.orchestrator.reply import Reply, ReplyFailedError
@@ -52,6 +52,17 @@ class ReplyMaker:
             self._ctx.clock,
         )
         making = Making(reply, speculative)
+        making.task = self._ctx.spawn(self._run(making))
+        return making
+
+    def recite(self, text: str, turn: int, rate_hz: int) -> Making:
+        """Speak a text that is there already, clause by clause like any reply."""
+        services = self._ctx.services
+        reply = Reply(
+            _whole(text), services.tts.open(self._ctx.call_id, rate_hz), Utterance(turn, rate_hz), self._ctx.clock
+        )
+        reply.by_model = False
+        making = Making(reply, speculative=False)
         making.task = self._ctx.spawn(self._run(making))
         return making
 
@@ -104,3 +115,9 @@ class ReplyMaker:
             making.failure = error
         if making.on_end is not None:
             making.on_end(making)
+
+
+async def _whole(text: str) -> AsyncGenerator[LlmReply, None]:
+    """A text that no model has to write."""
+    yield LlmReply(text=text)
+    yield LlmReply(ended="stop")

@@ -66,6 +66,8 @@ class Reply:
     times: ReplyTimes = field(default_factory=ReplyTimes)
     on: ReplyEvents = field(default_factory=ReplyEvents)
     complete: bool = False
+    # False: the text was there already, and no stage of the model is measured.
+    by_model: bool = True
     # Pieces of text the model has sent: a token each, as far as can be seen from here.
     tokens: int = 0
     # The language model broke off after some of its text was sent to be spoken.
@@ -73,7 +75,8 @@ class Reply:
 
     async def run(self) -> None:
         """Raises ReplyFailedError. What was spoken before stays in the utterance, which is finished in any case."""
-        self.times.asked = self.clock.now_ns()
+        if self.by_model:
+            self.times.asked = self.clock.now_ns()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write())
@@ -93,7 +96,8 @@ class Reply:
                 async for item in items:
                     if item.text:
                         self.tokens += 1
-                        self.times.first_token = self.times.first_token or self.clock.now_ns()
+                        if self.by_model:
+                            self.times.first_token = self.times.first_token or self.clock.now_ns()
                         await self._speak(spoken.feed(item.text))
                     self.aborted = item.ended == "aborted"
         except TrunklineError as error:

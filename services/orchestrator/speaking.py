@@ -49,6 +49,7 @@ class Speaking:
         self._told: tuple[on.AgentPhase, bool, str] = ("idle", False, "")
         self._stopped_ns = 0
         self._contest_onset_ns = 0
+        self._thinking = False
         self.log = SpeechLog(ctx)
 
     @property
@@ -64,6 +65,11 @@ class Speaking:
     def waits(self, speech: Speech) -> bool:
         """It has not been said to its end, nor cut."""
         return speech in self._speeches
+
+    def think(self, on: bool) -> None:
+        """What is to be said next is being found out: the caller waits for us, not we for the caller."""
+        self._thinking = on
+        self._tell()
 
     # ---- speeches
 
@@ -171,6 +177,8 @@ class Speaking:
                     ms = (self._stopped_ns - self._contest_onset_ns) / 1e6
                     self._ctx.measure("barge_in_stop", speech.turn, ms, self._stopped_ns)
                 self._heard(speech, self.log.ended(speech, now_ns, complete=False))
+            else:
+                self._heard(speech, "")
 
     def hold(self, held: bool) -> None:
         """The far end does not listen, or listens again."""
@@ -227,7 +235,7 @@ class Speaking:
     def _tell(self) -> None:
         """The turn-taker, of what has changed."""
         current = self.current
-        told: tuple[on.AgentPhase, bool, str] = ("idle", False, "")
+        told: tuple[on.AgentPhase, bool, str] = ("pending" if self._thinking else "idle", False, "")
         if current is not None:
             phase: on.AgentPhase = "speaking" if current.utterance.heard else "pending"
             told = (phase, current.must_finish, current.utterance.text if current.utterance.heard else "")

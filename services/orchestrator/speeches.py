@@ -30,6 +30,8 @@ class Speech:
     # So is this, and the call ends after it.
     last: bool = False
     then: Callable[[], None] | None = None
+    # Of a dialogue: its number of this line; 0: the agent's own.
+    line: int = 0
     committed_ns: int = 0
     text_logged: int = 0
     measured: bool = False
