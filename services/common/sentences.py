@@ -27,6 +27,8 @@ ENGLISH: Mapping[str, Sentence] = {
     "not_understood_language": "Sorry, I understand English only. Could you say that in English?",
     "fillers": ("One moment.", "I am still on it.", "Thank you for waiting."),
     "keyed": "I pressed {keys} on my telephone.",
+    "call_back": "I am sorry, nobody can take your call right now. We will call you back. Goodbye.",
+    "nobody_there": "I am sorry, nobody can take your call right now. Please call again later. Goodbye.",
 }
 
 GERMAN: Mapping[str, Sentence] = {
@@ -51,6 +53,9 @@ GERMAN: Mapping[str, Sentence] = {
     "not_understood_language": "Entschuldigung, ich verstehe nur Deutsch. Können Sie das bitte auf Deutsch sagen?",
     "fillers": ("Einen Moment.", "Ich bin noch dabei.", "Danke, dass Sie warten."),
     "keyed": "Ich habe {keys} auf dem Telefon gedrückt.",
+    "call_back": "Es tut mir leid, im Moment ist niemand frei. Wir rufen Sie zurück. Auf Wiederhören.",
+    "nobody_there": "Es tut mir leid, im Moment ist niemand frei. Bitte rufen Sie später noch "
+    "einmal an. Auf Wiederhören.",
 }
 
 LOCALES: Mapping[str, Mapping[str, Sentence]] = {

@@ -337,6 +337,9 @@ class AgentSettings(Section):
     fillers: tuple[str, ...] = tuple(ENGLISH["fillers"])
     # How the model is told what the caller keyed.
     keyed: Annotated[str, Field(pattern=r"\{keys\}")] = str(ENGLISH["keyed"])
+    # A person was asked for and could not be reached: with a call back, and when even that could not be noted.
+    call_back: str = str(ENGLISH["call_back"])
+    nobody_there: str = str(ENGLISH["nobody_there"])
     max_history_turns: Positive = 12
 
     @model_validator(mode="before")
@@ -362,6 +365,8 @@ class AgentSettings(Section):
             self.not_understood,
             self.not_understood_score,
             self.not_understood_language,
+            self.call_back,
+            self.nobody_there,
             *self.fillers,
         )
         return tuple(dict.fromkeys(text for text in said if text.strip()))

@@ -70,7 +70,6 @@ class Agent:
     def greet(self) -> None:
         """The first thing a caller hears: legal text to its end, then a greeting that can be interrupted at once."""
         if self.desk is not None:
-            self.desk.begin()
             return
         agent = self._ctx.settings.agent
         if agent.disclosure.strip():
@@ -149,7 +148,7 @@ class Agent:
         self.desk.said(self._turn, text, alternatives, avg_logprob)
 
     def keyed(self, keys: Personal[str]) -> None:
-        """The caller keyed an answer: what a model is told of it."""
+        """The caller keyed an answer: what the dialogue, or a model, is told of it."""
         if self.ending:
             return
         self.speaking.floor_taken(self._ctx.clock.now_ns(), "key")
@@ -200,8 +199,6 @@ class Agent:
 
     def close(self) -> None:
         """The call is over: what speculation has cost."""
-        if self.desk is not None:
-            self.desk.close()
         self._maker.drop()
         account = self._maker.account
         self._ctx.log(
@@ -253,6 +250,10 @@ class Agent:
             return
         self._lines[line] = (text, protected)
         self._recite(line, self._turn)
+
+    def keys_came(self, keys: Personal[str]) -> None:
+        """Secret keys: a turn like any other."""
+        self.keyed(keys)
 
     def thinking(self, on: bool) -> None:
         """The caller waits for something."""

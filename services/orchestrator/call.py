@@ -17,6 +17,7 @@ from services.orchestrator.agent import Agent
 from services.orchestrator.call_context import CallContext, Services
 from services.orchestrator.calls import CallHandle
 from services.orchestrator.conductor import Conductor
+from services.orchestrator.desk import Desk
 from services.orchestrator.faults import ServiceName
 from services.orchestrator.listener import Listener
 from services.orchestrator.media.front_end import FrontEnd, TappedLine
@@ -29,6 +30,12 @@ log = get_logger(__name__)
 ESTABLISH_DEADLINE_S = 20.0
 HANGUP_DEADLINE_S = 3.0
 LAST_WORDS_DEADLINE_S = 15.0
+# A transfer that nobody has taken by then is not going to be.
+TRANSFER_DEADLINE_S = 20.0
+# Ends that the caller did not choose.
+CUT = ("failed", "media_timeout")
+# Acts that are under way when the caller hangs up have deadlines of their own; nobody waits longer for them.
+DESK_DEADLINE_S = 30.0
 # A service that is back within this time was not missed.
 PATIENCE_S = 1.5
 SIP_UNAVAILABLE = 503
@@ -110,6 +117,7 @@ class Call:
         finally:
             self._tasks = None
             self._close()
+            await self._close_desk()
 
     def hangup(self, reason: str) -> None:
         """End the call from our side."""
@@ -130,6 +138,18 @@ class Call:
             log.info("the line had an echo", call_id=self._handle.call_id, delay_ms=round(self._front_end.delay_ms))
         cause, detail = self._cause or ("failed", "internal error")
         self._ctx.log(ev.CallEnded(at_ns=self._clock.now_ns(), cause=cause, detail=detail))
+
+    async def _close_desk(self) -> None:
+        """Acts that are under way end; whether the caller may go on in another call is known by how this one ended."""
+        desk = self._agent.desk if self._agent is not None else None
+        if desk is None:
+            return
+        cause, detail = self._cause or ("failed", "internal error")
+        try:
+            async with asyncio.timeout(DESK_DEADLINE_S):
+                await desk.close(cut=cause in CUT or detail == "drain")
+        except (TrunklineError, TimeoutError) as error:
+            log.warning("dialogue not closed", call_id=self._handle.call_id, failed=type(error).__name__)
 
     def _end(self, cause: str, detail: str) -> None:
         if self._cause is None:
@@ -229,9 +249,42 @@ class Call:
             self.hangup,
         )
         self._listener.on_stable = self._agent.listening
+        self._open_desk(self._agent)
         self._spawn(self._listener.run())
         self._ctx.services.ticker.add(self, self._tick)
         self._agent.greet()
+
+    def _open_desk(self, agent: Agent) -> None:
+        business = self._ctx.services.business
+        if business is not None:
+            agent.desk = Desk(self._ctx, business.bundle, self.conductor.questions, agent, self._transfer)
+            agent.desk.begin(business, self._leg.info)
+
+    def _transfer(self, target: str, reason: str) -> None:
+        """To a person: the caller's telephone is told to call there (REFER)."""
+        try:
+            self._leg.transfer(Personal(target, "uri"))
+        except TrunklineError as error:
+            self._spawn(self._nobody_there(target, type(error).__name__, reason))
+            return
+        self._spawn(self._watch_transfer(target, reason))
+
+    async def _watch_transfer(self, target: str, reason: str) -> None:
+        await sleep_s(self._clock, TRANSFER_DEADLINE_S)
+        await self._nobody_there(target, "no answer", reason)
+
+    async def _nobody_there(self, target: str, why: str, reason: str) -> None:
+        """Never a loop, never silence: somebody calls back, and the caller is told so."""
+        agent = self._agent
+        if agent is None or agent.desk is None or agent.ending:
+            return
+        self._ctx.log(ev.HandoverFailed(at_ns=self._clock.now_ns(), route=target, reason=why))
+        sentences = self._ctx.settings.agent
+        try:
+            await agent.desk.call_back(reason)
+            agent.goodbye("handover", sentences.call_back)
+        except TrunklineError:
+            agent.goodbye("handover", sentences.nobody_there)
 
     def _tick(self, now_ns: int) -> None:
         agent = self._agent

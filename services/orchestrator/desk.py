@@ -14,16 +14,21 @@ import math
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
+from services.common.errors import TrunklineError
+from services.common.log import get_logger
 from services.common.personal import Personal
 from services.orchestrator import events as ev
 from services.orchestrator.bundles.bundle import Bundle
-from services.orchestrator.call_context import CallContext
+from services.orchestrator.call_context import Business, CallContext, Conversation
 from services.orchestrator.dialogue.model import Expect
 from services.orchestrator.dialogue.ports import Packet, Sayer, SpeechKind
 from services.orchestrator.dialogue.session import Session
+from services.orchestrator.media.leg import LegInfo
 from services.orchestrator.questions import Questions
 from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns.expectation import OPEN, Expectation, KeypadRule, Kind
+
+log = get_logger(__name__)
 
 _KINDS: dict[str, Kind] = {
     "digits": "digits",
@@ -48,6 +53,14 @@ class Mouthpiece(Protocol):
         """Say it after what is being said; its end comes back by `Desk.played`."""
         ...
 
+    def keys_came(self, keys: Personal[str]) -> None:
+        """Secret keys that the dialogue asked for: a turn like any other, and in no log."""
+        ...
+
+    def goodbye(self, reason: str, text: str = "") -> None:
+        """Say so, then end the call."""
+        ...
+
     def thinking(self, on: bool) -> None:
         """Something is under way that the caller waits for."""
         ...
@@ -66,18 +79,17 @@ class Desk(Sayer):
         bundle: Bundle,
         questions: Questions,
         mouthpiece: Mouthpiece,
-        transfer: Callable[[str, str, Packet], None],
-        session_of: Callable[[Sayer], Session],
+        transfer: Callable[[str, str], None],
     ) -> None:
-        """`transfer(route, reason, packet)`: connect the caller to a person."""
+        """`transfer(target, reason)`: connect the caller to a person at that address."""
         self._ctx = ctx
         self._bundle = bundle
         self._questions = questions
         self._mouthpiece = mouthpiece
         self._transfer = transfer
-        self._session = session_of(self)
+        self._opened = asyncio.Event()
+        self._conversation: Conversation | None = None
         self._waiting = 0
-        self._resumes = False
 
     @property
     def busy(self) -> bool:
@@ -86,34 +98,58 @@ class Desk(Sayer):
 
     # ---- the call's side
 
-    def begin(self) -> None:
+    def begin(self, business: Business, info: LegInfo) -> None:
         """Greet, and find out meanwhile who calls; or go on where another worker stopped."""
-        self._run(self._session.begin())
+        self._run(self._open(business, info))
+
+    async def _open(self, business: Business, info: LegInfo) -> None:
+        try:
+            self._conversation = await business.open(self._ctx, info, self)
+        except TrunklineError as error:
+            log.error("dialogue not begun", call_id=self._ctx.call_id, failed=type(error).__name__)
+            self._mouthpiece.goodbye("database")
+            return
+        self._opened.set()
+        await self._conversation.start()
 
     def prepare(self, text: str) -> None:
         """The turn has probably ended with `text`."""
-        self._session.prepare(text)
+        if self._conversation is not None:
+            self._conversation.session.prepare(text)
 
     def drop(self) -> None:
         """It goes on."""
-        self._session.unprepare()
+        if self._conversation is not None:
+            self._conversation.session.unprepare()
 
     def said(self, turn: int, text: str, alternatives: Sequence[str], avg_logprob: float | None) -> None:
         """The caller's turn is over."""
         heard = min(1.0, math.exp(avg_logprob)) if avg_logprob is not None else 1.0
-        self._run(self._session.said(turn, text, alternatives, heard))
+        self._run(self._with(lambda session: session.said(turn, text, alternatives, heard)))
 
     def keyed(self, turn: int, keys: Personal[str]) -> None:
         """Keys, and their end."""
-        self._run(self._session.keyed(turn, keys))
+        self._run(self._with(lambda session: session.keyed(turn, keys)))
 
     def played(self, line: int, complete: bool) -> None:
         """A line ended: to its last word, or cut."""
-        self._ctx.spawn(self._session.played(line, complete))
+        self._ctx.spawn(self._with(lambda session: session.played(line, complete)))
 
-    def close(self) -> "asyncio.Task[None]":
-        """The call is over: reads are broken off, acts go on to their end."""
-        return asyncio.get_running_loop().create_task(self._session.close(), name="dialogue closes")
+    async def call_back(self, reason: str) -> None:
+        """Somebody is to call the caller. Raises TrunklineError."""
+        if self._conversation is not None:
+            await self._conversation.call_back(reason)
+
+    async def close(self, *, cut: bool) -> None:
+        """The call is over: reads are broken off, acts go on to their end. `cut`: it may be gone on with."""
+        if self._conversation is not None:
+            await self._conversation.end(cut=cut)
+
+    async def _with(self, work: Callable[[Session], Coroutine[Any, Any, None]]) -> None:
+        """What is said or heard before the dialogue is there waits for it."""
+        await self._opened.wait()
+        if self._conversation is not None:
+            await work(self._conversation.session)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         self._waiting += 1
@@ -123,7 +159,8 @@ class Desk(Sayer):
     async def _until_idle(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-            await self._session.idle()
+            if self._conversation is not None:
+                await self._conversation.session.idle()
         finally:
             self._waiting -= 1
             if not self._waiting:
@@ -146,14 +183,17 @@ class Desk(Sayer):
     def hand_over(self, route: str, reason: str, packet: Packet) -> None:
         """To a person, when what is to be said before has been said."""
         self._ctx.log(ev.HandoverAsked(at_ns=self._ctx.clock.now_ns(), route=route, reason=reason))
-        self._mouthpiece.after_lines(lambda: self._transfer(route, reason, packet))
+        target = self._bundle.agent.escalation.routes[route].target
+        self._mouthpiece.after_lines(lambda: self._transfer(target, reason))
 
     def _keys_came(self, entered: do.KeysEntered) -> None:
-        self.keyed(self._session.dialogue.state.turn + 1, entered.keys)
+        self._mouthpiece.keys_came(entered.keys)
 
     def _expectation(self, expect: Expect) -> Expectation:
         if expect.masked:
-            return Expectation("digits", expect.digits or 0, KeypadRule(expect.digits or _MOST_SECRET_KEYS, masked=True))
+            return Expectation(
+                "digits", expect.digits or 0, KeypadRule(expect.digits or _MOST_SECRET_KEYS, masked=True)
+            )
         if expect.yes_no:
             return Expectation("yes_no")
         slot = self._bundle.slots.get(expect.slot)
