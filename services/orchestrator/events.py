@@ -16,6 +16,7 @@ Stage = Literal[
     "vad_onset",
     "endpoint",
     "asr_final",
+    "understand",
     "llm_ttft",
     "llm_first_clause",
     "tts_ttfa",
