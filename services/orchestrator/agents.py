@@ -6,7 +6,7 @@ and the call keeps what it got: a rollback acts on the next call.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from services.common.clock import Clock, sleep_s
@@ -15,6 +15,8 @@ from services.common.log import get_logger
 from services.common.settings import AgentSettings, Settings
 from services.orchestrator.bundles.bundle import Bundle
 from services.orchestrator.bundles.choice import Release, choose
+from services.orchestrator.bundles.standard import STANDARD_NAMES
+from services.orchestrator.call_context import Business
 from services.orchestrator.clients.tts import TtsClient
 from services.orchestrator.phrases import Phrasebook
 from services.orchestrator.store.bundles import BundleStore
@@ -22,6 +24,8 @@ from services.orchestrator.store.bundles import BundleStore
 log = get_logger(__name__)
 
 LOOK_S = 0.5
+# A bundle, and the locale its calls are in.
+BusinessOf = Callable[[Bundle, str], Awaitable[Business]]
 # Versions kept ready beside those that are released: what a rollback goes back to.
 KEPT = 6
 
@@ -34,6 +38,8 @@ class CallAgent:
     settings: AgentSettings
     tts: TtsClient
     phrases: Phrasebook
+    # What acts for the caller; the agent of the settings only talks.
+    business: Business | None = None
 
 
 class Agents:
@@ -69,7 +75,7 @@ class Agents:
         if not self.from_bundle:
             await self.own.phrases.load()
 
-    async def follow(self, store: BundleStore) -> None:
+    async def follow(self, store: BundleStore, business_of: BusinessOf) -> None:
         """Keep up with the label until cancelled; what cannot be loaded is said, and the last good release stays."""
         trusted = self._settings.bundles.trusted()
         agent = self._settings.agent
@@ -82,13 +88,25 @@ class Agents:
                     for digest in (release.digest, release.canary):
                         if digest is not None and digest not in self._ready:
                             bundle = await store.load(digest, trusted)
-                            made = self._made(digest, agent_settings(bundle, self._settings.agent))
-                            await made.phrases.load()
-                            self._ready[digest] = made
+                            self._ready[digest] = await self._from(bundle, business_of)
                     self._switch(release)
+                await self._one_more()
             except TrunklineError as error:
                 self._complain(error.message)
             await sleep_s(self._clock, LOOK_S)
+
+    async def _from(self, bundle: Bundle, business_of: BusinessOf) -> CallAgent:
+        settings = agent_settings(bundle, self._settings.agent)
+        business = await business_of(bundle, settings.locale) if bundle.goals else None
+        made = self._made(bundle.digest, settings, business, fixed_lines(bundle, settings.locale))
+        await made.phrases.load()
+        return made
+
+    async def _one_more(self) -> None:
+        """A sentence that calls may need, made while they wait for nothing."""
+        for made in self._ready.values():
+            if await made.phrases.load_one_more():
+                return
 
     def _switch(self, release: Release) -> None:
         self._release, self._complaint = release, ""
@@ -111,9 +129,11 @@ class Agents:
             self._complaint = why
             log.error("agent not loaded", reason=why)
 
-    def _made(self, digest: str, settings: AgentSettings) -> CallAgent:
+    def _made(
+        self, digest: str, settings: AgentSettings, business: Business | None = None, more: tuple[str, ...] = ()
+    ) -> CallAgent:
         tts = self._voice(settings)
-        return CallAgent(digest, settings, tts, Phrasebook(tts, settings, self._clock))
+        return CallAgent(digest, settings, tts, Phrasebook(tts, settings, self._clock, more), business)
 
 
 def agent_settings(bundle: Bundle, site: AgentSettings) -> AgentSettings:
@@ -139,6 +159,13 @@ def agent_settings(bundle: Bundle, site: AgentSettings) -> AgentSettings:
             "max_history_turns": site.max_history_turns,
         }
     )
+
+
+def fixed_lines(bundle: Bundle, locale: str) -> tuple[str, ...]:
+    """Every sentence of a dialogue that is said as it stands: those of the bundle, and the standard ones."""
+    names = [*(name for name in bundle.prompts[locale] if name != bundle.agent.system), *sorted(STANDARD_NAMES)]
+    texts = (bundle.prompt(name, locale).text for name in names)
+    return tuple(dict.fromkeys(text for text in texts if "{" not in text))
 
 
 async def until_ready(agents: Agents, clock: Clock) -> None:

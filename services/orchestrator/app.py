@@ -15,9 +15,11 @@ from services.common.settings import AgentSettings, Settings
 from services.orchestrator.about import About
 from services.orchestrator.agents import Agents, until_ready
 from services.orchestrator.audit_door import AuditDoor
+from services.orchestrator.business import Office
 from services.orchestrator.call import Call
 from services.orchestrator.call_context import Services
 from services.orchestrator.calls import CallHandle, CallRegistry
+from services.orchestrator.clients.embed import EmbedClient
 from services.orchestrator.clients.llm import LlmClient
 from services.orchestrator.clients.tts import TtsClient, Voice
 from services.orchestrator.clients.vad import VadClient
@@ -197,8 +199,18 @@ class Orchestrator:
             )
 
     async def _follow(self, store: Store) -> None:
-        if self._agents.from_bundle:
-            await self._agents.follow(store.bundles)
+        """Released bundles, and what their calls act with."""
+        if not self._agents.from_bundle:
+            return
+        office = Office(
+            store.control,
+            store.dialogues,
+            store.callbacks,
+            self._services.llm,
+            EmbedClient(self._channels["llm"]),
+            self._clock,
+        )
+        await self._agents.follow(store.bundles, office.business)
 
     async def _watch_agent(self) -> None:
         await until_ready(self._agents, self._clock)
@@ -214,7 +226,7 @@ class Orchestrator:
         assert self._calls is not None  # the registry is not ready before the database is
         agent = self._agents.choose(handle.call_id)
         handle.agent_digest, handle.locale = agent.digest, agent.settings.locale
-        services = replace(self._services, tts=agent.tts, phrases=agent.phrases)
+        services = replace(self._services, tts=agent.tts, phrases=agent.phrases, business=agent.business)
         settings = self._settings.model_copy(update={"agent": agent.settings})
         return Call(handle, leg, services, settings, self._clock, self._calls)
 

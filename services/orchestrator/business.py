@@ -13,16 +13,18 @@ from services.common.log import get_logger
 from services.common.personal import Personal
 from services.orchestrator.bundles.bundle import Bundle
 from services.orchestrator.call_context import CallContext
+from services.orchestrator.clients.embed import EmbedClient
+from services.orchestrator.clients.llm import LlmClient
 from services.orchestrator.control.facade import ControlLayer
 from services.orchestrator.control.facts import Caller
 from services.orchestrator.control.identity import BY_NUMBER
-from services.orchestrator.control.room import ControlRoom
-from services.orchestrator.dialogue.locales import pack
+from services.orchestrator.control.worker import ControlWorker
 from services.orchestrator.dialogue.manager import Dialogue
 from services.orchestrator.dialogue.model import Legal, Understood
 from services.orchestrator.dialogue.ports import Sayer, StateStore, Understander
 from services.orchestrator.dialogue.session import Session
 from services.orchestrator.dialogue.state import DialogueState
+from services.orchestrator.dialogue.understanding.understander import ModelUnderstander, learn
 from services.orchestrator.door import Door
 from services.orchestrator.media.leg import LegInfo
 from services.orchestrator.store.callbacks import CallbackStore
@@ -38,10 +40,24 @@ _NUMBER = re.compile(r"sips?:(\+?[0-9]{3,20})[@;>]|tel:(\+?[0-9]{3,20})")
 class Office:
     """What all calls of a worker that act share."""
 
-    room: ControlRoom
+    control: ControlWorker
     dialogues: DialogueStore
     callbacks: CallbackStore
+    model: LlmClient
+    embedder: EmbedClient
     clock: Clock
+
+    async def business(self, bundle: Bundle, locale: str) -> "BundleBusiness":
+        """Make a version ready for calls: its phrases are embedded, the fixed part of its prompt is read."""
+        knowledge = await learn(bundle, locale, self.embedder)
+
+        def understander(call_id: str) -> ModelUnderstander:
+            return ModelUnderstander(
+                knowledge, call_id, self.model, self.embedder, self.clock, lambda: self.clock.wall().date()
+            )
+
+        await understander("").warm()
+        return BundleBusiness(bundle, locale, self, understander)
 
 
 class BundleBusiness:
@@ -59,9 +75,8 @@ class BundleBusiness:
         """Raises TrunklineError when the database is away."""
         number = calling_number(info)
         state, store, dialogue_id = await self._state(ctx.call_id, number)
-        speaker = pack(self._locale, self.bundle.agent.locales[self._locale])
         caller = Caller(ani=number.reveal(), locale=self._locale, transport=info.transport)
-        layer = ControlLayer(self._office.room, self.bundle, dialogue_id, caller, self._locale, speaker)
+        layer = self._office.control.call(self.bundle, dialogue_id, caller, self._locale)
 
         def took(ms: float, at_ns: int) -> None:
             ctx.measure("tool", dialogue.state.turn, ms, at_ns)
@@ -117,7 +132,7 @@ class BundleConversation:
 
     async def call_back(self, reason: str) -> None:
         """Written down before the caller is promised it."""
-        await self._office.callbacks.ask(self._dialogue_id, self._number, reason)
+        await self._office.callbacks.ask_for(self._dialogue_id, self._digest, reason)
 
     async def end(self, *, cut: bool) -> None:
         """Acts under way come to their end; what was noted is in the audit log."""

@@ -17,6 +17,8 @@ log = get_logger(__name__)
 
 # Telephone (G.711, G.722), browser, Opus on a trunk.
 RATES_HZ = (8_000, 16_000, 24_000, 48_000)
+# What a dialogue says again and again: most telephones, and browsers.
+MORE_RATES_HZ = (8_000, 48_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +33,18 @@ class Phrase:
 class Phrasebook:
     """`load` once the TTS is up; `utterance` never waits."""
 
-    def __init__(self, tts: TtsClient, agent: AgentSettings, clock: Clock) -> None:
+    def __init__(self, tts: TtsClient, agent: AgentSettings, clock: Clock, more: Sequence[str] = ()) -> None:
+        """`more`: sentences that are worth having at hand, though the service can make them in time."""
         self._tts = tts
         self._clock = clock
         self._texts = agent.sentences()
+        self._more = [(text, rate_hz) for text in more for rate_hz in MORE_RATES_HZ]
         self._phrases: dict[tuple[str, int], Phrase] = {}
 
     @property
     def complete(self) -> bool:
         """Every sentence is there at every rate."""
-        return len(self._phrases) >= len(self._texts) * len(RATES_HZ)
+        return all((text, rate_hz) in self._phrases for text in self._texts for rate_hz in RATES_HZ)
 
     async def load(self) -> None:
         """Make what is missing; tries again, with backoff, until all is there."""
@@ -53,6 +57,15 @@ class Phrasebook:
                 log.info("phrases wait for tts", error=type(error).__name__)
                 await sleep_s(self._clock, backoff.next_ms() / 1000)
         log.info("phrases ready", count=len(self._phrases))
+
+    async def load_one_more(self) -> bool:
+        """Make one of the others; False when all are there. Raises TrunklineError."""
+        while self._more and self._more[0] in self._phrases:
+            self._more.pop(0)
+        if not self._more:
+            return False
+        await self._make(*self._more[0])
+        return True
 
     def has(self, text: str, rate_hz: int) -> bool:
         """It is ready to play."""
