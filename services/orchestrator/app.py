@@ -33,6 +33,8 @@ from services.orchestrator.media.ticker import Ticker
 from services.orchestrator.node import prepare_socket, socket_path, worker_name
 from services.orchestrator.readiness import Readiness, spawn_all, watch_flag, watch_health, watch_probe
 from services.orchestrator.store import Store, open_store
+from services.orchestrator.store.callbacks import CallbackStore
+from services.orchestrator.store.dialogue import DialogueStore
 from services.orchestrator.stored_calls import StoredCalls
 from services.orchestrator.web.app import create_app
 from services.orchestrator.web.auth import load_operator_token
@@ -200,12 +202,12 @@ class Orchestrator:
 
     async def _follow(self, store: Store) -> None:
         """Released bundles, and what their calls act with."""
-        if not self._agents.from_bundle:
+        if self.control is None:
             return
         office = Office(
-            store.control,
-            store.dialogues,
-            store.callbacks,
+            self.control,
+            DialogueStore(store.pool),
+            CallbackStore(store.pool, store.audit.log.pending_row),
             self._services.llm,
             EmbedClient(self._channels["llm"]),
             self._clock,

@@ -27,6 +27,7 @@ from services.orchestrator.dialogue.state import DialogueState
 from services.orchestrator.dialogue.understanding.understander import ModelUnderstander, learn
 from services.orchestrator.door import Door
 from services.orchestrator.media.leg import LegInfo
+from services.orchestrator.store.call_keys import KnownCaller
 from services.orchestrator.store.callbacks import CallbackStore
 from services.orchestrator.store.dialogue import DialogueStore
 
@@ -127,12 +128,15 @@ class BundleConversation:
         if not self._resumed:
             await self.session.begin()
             return
-        await self._layer.resume(self.session.dialogue.state.level)
         await self.session.resume()
 
     async def call_back(self, reason: str) -> None:
         """Written down before the caller is promised it."""
-        await self._office.callbacks.ask_for(self._dialogue_id, self._digest, reason)
+        keys = self._office.control.room.effects.keys
+        if not (await keys.recall(self._dialogue_id)).ani:
+            await keys.remember(self._dialogue_id, KnownCaller(ani=self._number.reveal()))
+        digest = self.session.dialogue.bundle.digest
+        await self._office.callbacks.ask(self._dialogue_id, digest, reason)
 
     async def end(self, *, cut: bool) -> None:
         """Acts under way come to their end; what was noted is in the audit log."""

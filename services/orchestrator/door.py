@@ -1,76 +1,67 @@
-"""The dialogue's way to the control layer of its call; how long reads and acts take is measured here."""
+"""The control layer of a call as its dialogue sees it, with how long reads and acts take measured."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 from services.common.clock import Clock
 from services.common.personal import Personal
-from services.orchestrator.control.facade import ControlLayer
 from services.orchestrator.control.model import Proposal, Scalar
-from services.orchestrator.dialogue.model import (
-    EffectDone,
-    Identified,
-    Identify,
-    Judge,
-    Judged,
-    Perform,
-    Played,
-    Read,
-    ReadDone,
-    Say,
-)
+from services.orchestrator.dialogue.model import EffectDone, Identified, Judge, Judged, Perform, Read, ReadDone, Say
+from services.orchestrator.dialogue.ports import Control
 
 
-class Door:
-    """`dialogue.ports.Control` over one call's layer. `measure(ms, at_ns)` is told of every read and act."""
+class Door(Control):
+    """Everything as `control` does it. `measure(ms, at_ns)` is told of every read and act."""
 
-    def __init__(self, layer: ControlLayer, clock: Clock, measure: Callable[[float, int], None]) -> None:
-        self.layer = layer
+    def __init__(self, control: Control, clock: Clock, measure: Callable[[float, int], None]) -> None:
+        self._control = control
         self._clock = clock
         self._measure = measure
 
     async def recognise(self) -> Identified:
         """By the number."""
-        return await self.layer.begin()
+        return await self._control.recognise()
 
     async def identify(self, keys: Personal[str]) -> Identified:
         """By the secret that was keyed."""
-        return await self.layer.identify(Identify(self.layer.caller.level + 1), keys)
+        return await self._control.identify(keys)
 
     async def read(self, read: Read) -> ReadDone:
-        """As the layer does."""
+        """Measured."""
         began_ns = self._clock.now_ns()
-        done = await self.layer.read(read)
+        done = await self._control.read(read)
         self._took(began_ns)
         return done
 
     async def judge(self, judge: Judge) -> Judged:
-        """As the layer does."""
-        return await self.layer.judge(judge)
+        """Not measured: what it fetches is."""
+        return await self._control.judge(judge)
 
     async def perform(self, perform: Perform) -> EffectDone:
-        """As the layer does."""
+        """Measured."""
         began_ns = self._clock.now_ns()
-        done = await self.layer.perform(perform)
+        done = await self._control.perform(perform)
         self._took(began_ns)
         return done
 
     def asked(self, proposal: Proposal, speech: int) -> None:
-        """The layer binds a read-back as it fills it."""
+        """`speech` reads it back."""
+        self._control.asked(proposal, speech)
 
     def played(self, speech: int, complete: bool) -> None:
         """A speech ended."""
-        self.layer.played(Played(speech, complete))
+        self._control.played(speech, complete)
 
     def fill(self, say: Say) -> str:
-        """As the layer does."""
-        return self.layer.fill(say)
+        """The sentence."""
+        return self._control.fill(say)
 
     def guard(self, free: str) -> str:
-        """As the layer does."""
-        return self.layer.guard(free)
+        """Free text."""
+        return self._control.guard(free)
 
     async def restore(self, records: Mapping[str, Sequence[Mapping[str, Scalar]]]) -> None:
-        """Acts are known by their rows, records are read again when they are needed: nothing is believed unread."""
+        """Of a call that another worker had."""
+        await self._control.restore(records)
 
     def _took(self, began_ns: int) -> None:
         now_ns = self._clock.now_ns()

@@ -18,11 +18,9 @@ from services.orchestrator.dialogue.model import (
     EffectDone,
     Expect,
     Identified,
-    Identify,
     Judge,
     Judged,
     Perform,
-    Played,
     Read,
     ReadDone,
     Say,
@@ -76,11 +74,11 @@ class Bridge:
 
     async def recognise(self) -> Identified:
         """By the number."""
-        return await self.layer.begin()
+        return await self.layer.recognise()
 
     async def identify(self, keys: Personal[str]) -> Identified:
         """By the secret that was keyed."""
-        return await self.layer.identify(Identify(self.layer.caller.level + 1), keys)
+        return await self.layer.identify(keys)
 
     async def read(self, read: Read) -> ReadDone:
         """As the layer does."""
@@ -95,11 +93,12 @@ class Bridge:
         return await self.layer.perform(perform)
 
     def asked(self, proposal: Proposal, speech: int) -> None:
-        """The layer binds a read-back as it fills it."""
+        """As the layer does."""
+        self.layer.asked(proposal, speech)
 
     def played(self, speech: int, complete: bool) -> None:
         """A speech ended."""
-        self.layer.played(Played(speech, complete))
+        self.layer.played(speech, complete)
 
     def fill(self, say: Say) -> str:
         """The sentence, and its name for the transcript."""

@@ -13,16 +13,20 @@ from services.common.postgres import typed_errors
 from services.orchestrator.store.effect_audit import Told, plain_row
 from services.records.entry import AuditEntry
 
-Why = Literal["approved", "refused", "expired", "settled"]
+Why = Literal["approved", "refused", "expired", "settled", "handover"]
 _COLUMNS = (
-    "c.callback_id, c.effect_id, c.call_id, c.agent_digest, c.why, c.state, c.reason, c.created_at, c.done_at, "
-    "c.done_by, c.note, (SELECT tool FROM effects e WHERE e.effect_id = c.effect_id) AS tool"
+    "c.callback_id, coalesce(c.effect_id, '') AS effect_id, c.call_id, c.agent_digest, c.why, c.state, c.reason, "
+    "c.created_at, c.done_at, c.done_by, c.note, "
+    "coalesce((SELECT tool FROM effects e WHERE e.effect_id = c.effect_id), '') AS tool"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """One caller to call. Their number is sealed with their call (store.call_keys)."""
+    """One caller to call. Their number is sealed with their call (store.call_keys).
+
+    `effect_id` and `tool` are empty when no act is behind it.
+    """
 
     callback_id: str
     effect_id: str
@@ -58,6 +62,18 @@ class CallbackStore:
                 reason,
             )
         return new is not None
+
+    async def ask(self, call_id: str, agent_digest: str, reason: str) -> None:
+        """The caller wanted a person, and nobody could be reached. Once per call; durable when it returns."""
+        with typed_errors("promising a callback"):
+            await self._pool.execute(
+                "INSERT INTO callbacks (callback_id, call_id, agent_digest, why, state, reason) "
+                "VALUES ($1, $2, $3, 'handover', '', $4) ON CONFLICT (call_id) WHERE why = 'handover' DO NOTHING",
+                uuid.uuid4().hex[:12],
+                call_id,
+                agent_digest,
+                reason,
+            )
 
     async def all(self, *, open_only: bool = True, limit: int = 200) -> list[Callback]:
         """Those to make, the oldest first; or all, the newest first."""

@@ -11,9 +11,6 @@ from services.common.settings import Settings
 from services.orchestrator.store.audit import AuditRoom, open_audit
 from services.orchestrator.store.bundles import BundleStore
 from services.orchestrator.store.calls import CallStore
-from services.orchestrator.store.callbacks import CallbackStore
-from services.orchestrator.store.dialogue import DialogueStore
-from services.orchestrator.store.effects import EffectStore
 from services.orchestrator.store.embedded import EmbeddedPostgres
 from services.orchestrator.store.errors import StoreError, typed_errors
 from services.orchestrator.store.migrations import migrate
@@ -40,9 +37,6 @@ class Store:
         self.writer = writer
         self.audit = audit
         self.bundles = BundleStore(pool)
-        self.effects = EffectStore(pool)
-        self.dialogues = DialogueStore(pool)
-        self.callbacks = CallbackStore(pool)
         self.embedded = embedded
         self._pool = pool
 
