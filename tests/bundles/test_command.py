@@ -58,7 +58,8 @@ def test_the_schemas_accept_the_shipped_bundles_and_refuse_a_typo(trunkline, tmp
     for bundle in ("bank-retail", "clinic"):
         for schema in (tmp_path / "schemas").glob("*.schema.json"):
             name = schema.name.replace(".schema.json", ".yaml")
-            paths = (AGENTS / bundle / "prompts").glob("*.yaml") if name == "prompts.yaml" else [AGENTS / bundle / name]
+            folder = AGENTS / bundle / schema.name.replace(".schema.json", "")
+            paths = folder.glob("*.yaml") if folder.is_dir() else [AGENTS / bundle / name]
             check = validator_for(json.loads(schema.read_text()))
             for path in paths:
                 check.validate(YAML(typ="safe").load(path.read_text()))

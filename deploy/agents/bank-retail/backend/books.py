@@ -7,7 +7,6 @@ from typing import Any
 
 import asyncpg
 
-
 PIN_ROUNDS = 20_000
 # Wrong PINs in a row, over all calls; then only a person helps.
 MAX_WRONG_PINS = 5
