@@ -38,7 +38,7 @@ async def test_a_whole_call_reads_asks_acts_and_tells_only_what_was_done(world):
     assert call.fill(Say(6, "p.refunded")).startswith("Done. GBP 15.00 will be refunded.")
     assert await world.postings("refund") == 1
     await call.close()
-    assert world.notes.actions() == ["control.identify", "control.denied", "control.identify", "control.confirmed"]
+    assert world.notes.actions() == ["control.identify", "control.denied", "control.identify"]
 
 
 async def test_nobody_reads_or_acts_before_it_is_known_who_calls(world):

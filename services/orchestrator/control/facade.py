@@ -22,7 +22,7 @@ from services.orchestrator.bundles.bundle import Bundle
 from services.orchestrator.bundles.model import Slot
 from services.orchestrator.control.backend import BackEndError
 from services.orchestrator.control.claims import Supported, check
-from services.orchestrator.control.confirm import Confirmations, bound, reads_back
+from services.orchestrator.control.confirm import Confirmations, reads_back
 from services.orchestrator.control.execute import PayloadMismatchError
 from services.orchestrator.control.facts import Caller, constant, gather
 from services.orchestrator.control.ground import Speaker, UngroundedError, fallback, ground
@@ -178,12 +178,12 @@ class ControlLayer:
         if isinstance(verdict, Denied) and verdict.how != "human_review":
             self._refused(weighed)
             return EffectDone(number, tool, Outcome("", "failed", {}, f"rule {verdict.rule}"))
-        void = self._confirmed(weighed, decision.confirmed)
+        void, confirmed = self._confirmed(weighed, decision.confirmed)
         if void:
             self._trail.note("control.unconfirmed", {"tool": tool, "why": void}, self.caller.subject)
             return EffectDone(number, tool, Outcome("", "failed", {}, f"rule confirmation ({void})"))
         try:
-            outcome = await self._run(weighed, confirmed=decision.confirmed)
+            outcome = await self._run(weighed, confirmed=confirmed)
         except PayloadMismatchError:
             self._trail.note("control.mismatch", {"tool": tool}, self.caller.subject)
             return EffectDone(number, tool, None, mismatch=True)
@@ -242,22 +242,15 @@ class ControlLayer:
             return False
         return reads_back(tool, proposal, {name: value.reveal() for name, value in say.facts.items()})
 
-    def _confirmed(self, weighed: _Weighed, told: bool) -> str:
-        """Empty when nothing stands in the way; else why the yes does not count."""
+    def _confirmed(self, weighed: _Weighed, told: bool) -> tuple[str, bool]:
+        """What stands in the way of doing it (empty: nothing), and whether the caller heard it and said yes."""
         proposal = weighed.proposal
-        must = self._policy.must_confirm(proposal.tool, weighed.facts)
         if request_hash(proposal.tool, proposal.plain(), self._secret) in self._begun:
             # Begun already, so confirmed already: by the worker that had this call before, or by this one.
-            return ""
-        if not must and not told:
-            return ""
-        void = self._confirmations.use(proposal, self._room.clock.now_ns())
-        if not void and told:
-            self._trail.note(
-                "control.confirmed", {"tool": proposal.tool, "bound": bound(proposal)}, self.caller.subject
-            )
-            return ""
-        return (void or "not confirmed") if must else ""
+            return "", told
+        void = self._confirmations.use(proposal, self._room.clock.now_ns()) if told else "not confirmed"
+        must = self._policy.must_confirm(proposal.tool, weighed.facts)
+        return (void if must else ""), not void
 
     async def _weigh(self, proposal: Proposal, *, fresh: bool) -> _Weighed:
         spec = self._bundle.tools.get(proposal.tool)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -24,27 +25,22 @@ def plain_row(entry: AuditEntry) -> tuple[str, str]:
     return to_jsonb(prepare(entry).body), "[]"
 
 
-def begun_entry(new: "NewEffect", attempt: int) -> AuditEntry:
-    """An act is begun: nothing was sent yet."""
-    return AuditEntry(
+def begun_entries(new: "NewEffect", attempt: int) -> list[AuditEntry]:
+    """An act is begun, nothing was sent yet; before it, that the caller heard it read back and said yes."""
+    begun = AuditEntry(
         actor="agent",
         action="effect.pending",
         at=_LATER,
         subject=new.effect_id,
         call_id=new.call_id,
         bundle_digest=new.agent_digest,
-        detail={
-            "tool": new.tool,
-            "turn": new.turn,
-            "attempt": attempt,
-            "request_hash": new.request_hash,
-            "confirmed": new.confirmed,
-        },
+        detail={"tool": new.tool, "turn": new.turn, "attempt": attempt, "request_hash": new.request_hash},
         personal={
             "subject": Personal(new.subject, "subject"),
             "request": Personal(json.dumps(dict(new.request), sort_keys=True, ensure_ascii=False), "request"),
         },
     )
+    return [replace(begun, action="control.confirmed", personal={}), begun] if new.confirmed else [begun]
 
 
 def moved_entry(before: "EffectRow", state: State, reason: str) -> AuditEntry:

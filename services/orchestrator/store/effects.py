@@ -16,7 +16,7 @@ from services.common.errors import DeadlineError
 from services.common.postgres import StoreError, typed_errors
 from services.orchestrator.control.model import Outcome, Scalar, State
 from services.orchestrator.store.call_keys import WRAPPED, CallKeys
-from services.orchestrator.store.effect_audit import Told, begun_entry, moved_entry, plain_row
+from services.orchestrator.store.effect_audit import Told, begun_entries, moved_entry, plain_row
 from services.orchestrator.store.records import to_jsonb
 from services.records.data_keys import DataKey, KeyRing
 
@@ -109,6 +109,8 @@ class EffectStore:
         """
         with typed_errors("beginning an effect"):
             async with self._pool.acquire() as connection, connection.transaction():
+                # Nothing is sent before the move to `executing` is on the disk, and that takes this row there with it.
+                await connection.execute("SET LOCAL synchronous_commit = off")
                 await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", f"begin {new.idempotency_key}")
                 last = await connection.fetchrow(
                     f"SELECT {_COLUMNS}, created_at < now() - make_interval(secs => $2) AS over FROM effects "
@@ -122,12 +124,14 @@ class EffectStore:
                     return self._row(last), False
                 attempt = 1 if last is None else last["attempt"] + 1
                 key = await self.keys.of(connection, new.call_id)
+                told = [self._told(entry) for entry in begun_entries(new, attempt)]
                 asked = {"args": dict(new.request), "subject": new.subject, "context": dict(new.context)}
                 row = await connection.fetchrow(
                     "WITH made AS (INSERT INTO effects (effect_id, idempotency_key, attempt, wire_key, request_hash, "
                     "call_id, turn, agent_digest, tool, request, state) "
                     f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending') RETURNING {_COLUMNS}), "
-                    f"told AS ({_TOLD} $11::jsonb {_TIMED}, $12::jsonb) SELECT * FROM made",
+                    f"told AS ({_TOLD} body::jsonb {_TIMED}, openings::jsonb "
+                    "FROM unnest($11::text[], $12::text[]) AS t(body, openings)) SELECT * FROM made",
                     new.effect_id,
                     new.idempotency_key,
                     attempt,
@@ -138,7 +142,8 @@ class EffectStore:
                     new.agent_digest,
                     new.tool,
                     to_jsonb(key.seal(asked, f"{new.effect_id}/request") if key is not None else asked),
-                    *self._told(begun_entry(new, attempt)),
+                    [body for body, _ in told],
+                    [openings for _, openings in told],
                 )
         return self._row(row), True
 
@@ -189,15 +194,16 @@ class EffectStore:
             async with self._pool.acquire() as connection:
                 try:
                     await connection.execute(f"SET lock_timeout = '{int(wait_s * 1000)}ms'")
-                    for name in names:
-                        await connection.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", name)
+                    # OFFSET 0 keeps the order: the locks are taken as the inner rows come.
+                    await connection.execute(
+                        "SELECT pg_advisory_lock(key) FROM (SELECT hashtextextended(name, 0) AS key "
+                        "FROM unnest($1::text[]) WITH ORDINALITY AS t(name, place) ORDER BY place OFFSET 0) AS names",
+                        list(names),
+                    )
                     yield HeldEffects(cast("asyncpg.Connection", connection), self)
                 except asyncpg.LockNotAvailableError:
                     raise DeadlineError(f"Something else holds what this needs for over {wait_s:.1f} s.") from None
-                finally:
-                    if not connection.is_closed():
-                        await connection.execute("SELECT pg_advisory_unlock_all()")
-                        await connection.execute("RESET lock_timeout")
+                # Locks and the timeout go with the connection's release: the pool unlocks and resets it.
 
     def _row(self, row: Any) -> EffectRow:
         """A row opened; where its key is gone, without what was personal."""
