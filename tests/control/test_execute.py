@@ -213,7 +213,8 @@ async def test_a_worker_killed_at_any_step_leaves_one_act_or_none_and_the_row_sa
         await world.refund(world.worker(effects=DyingStore(world.pool, at, after)))
     await asyncio.sleep(0.4 if fault == "latency" else 0)
     before = await world.postings()
-    duplicates = await asyncio.gather(*(world.refund() for _ in range(10)))
+    many = 50 if fault is None else 10
+    duplicates = await asyncio.gather(*(world.refund() for _ in range(many)))
     await world.recover_all()
     assert before <= 1
     assert await world.postings() == 1
@@ -221,6 +222,20 @@ async def test_a_worker_killed_at_any_step_leaves_one_act_or_none_and_the_row_sa
     assert {outcome.state for outcome in duplicates} <= {"committed", "unknown"}
     assert (await world.refund()).state == "committed"
     assert await world.postings() == 1
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("at", [1, 2, 3])
+async def test_fifty_at_once_of_which_every_second_dies_at_a_step_are_one_act(world, at, after):
+    async def one(number: int) -> None:
+        store = DyingStore(world.pool, at, after) if number % 2 else None
+        with contextlib.suppress(KilledError):
+            await world.refund(world.worker(effects=store))
+
+    await asyncio.gather(*(one(number) for number in range(50)))
+    await world.recover_all()
+    assert await world.postings() == 1
+    assert [row.state for row in await world.effects.of_call("call-1")].count("committed") == 1
 
 
 async def test_a_worker_killed_between_answer_and_row_is_settled_by_the_next_one(world):
