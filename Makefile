@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: .venv/.cpu models ## start the stack, let a recorded caller talk to it over SIP, stay up (ONCE=1: end after the call)
+demo: .venv/.cpu models ## start the stack with a bank, let a caller do business by voice, stay up (ONCE=1: end after the call)
 	@$(BIN)/trunkline demo $(if $(ONCE),--once)
 
 test: .venv/.dev models-test peers lint unit ## all checks and tests

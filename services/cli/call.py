@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import typer
@@ -37,6 +37,7 @@ class CallRequest:
     interrupt_after_ms: int | None = None
     record: Path | None = None
     codec: str = ""
+    number: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ async def call(request: CallRequest, launch: Launch, clock: Clock, as_json: bool
     target = parse_target(request.target)
     clips = await _clips(request, launch, clock)
     lines = [Line(clip, request.interrupt_after_ms if i else None) for i, clip in enumerate(clips)]
-    async with open_dialer(target, launch, clock, codec=request.codec) as opened:
+    async with open_dialer(target, launch, clock, codec=request.codec, number=request.number) as opened:
         leg = await opened.dialer.dial(target.address)
         console.print(f"connected: {leg.transport}, {leg.codec}", style="green", highlight=False)
         said = await _talk(leg, lines, target, launch, clock, console)

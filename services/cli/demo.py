@@ -1,124 +1,180 @@
-"""`trunkline demo`: the whole path to watch. A recorded caller talks to the stack over SIP; then the stack is yours."""
+"""`trunkline demo`: bank business by voice. A caller dials in over SIP, has a card blocked, is refused one refund and
+gets another; then the bank's books and the audit log are looked at, and the stack is yours.
+"""
 
 import asyncio
-import contextlib
-from collections.abc import Sequence
+import json
+from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from services.cli.api import Api
-from services.cli.call import HeardTurn, hear_all
-from services.cli.clips import by_name, human_speech
-from services.cli.conversation import Conversation, Line, Manners
-from services.cli.dialers import open_dialer, stack_target
-from services.cli.live_transcript import show_transcript
+from services.cli.bank_proof import DEMO, Fact, audit_report, book_facts
+from services.cli.bank_stack import NUMBER, PIN, BankHouse, bank_house, running_bank
+from services.cli.caller import CallerLeg
+from services.cli.dialers import stack_target
 from services.cli.recording import save_stereo
+from services.cli.sip_caller import SipDialer
+from services.cli.speech_clients import transcribe
 from services.cli.stack import Launch
-from services.cli.stats import StageSample, by_stage, distribution
+from services.cli.talker.bank import bank_caller
+from services.cli.talker.ears import Ears
+from services.cli.talker.talk import MANNERS, Exchange, Talk, Talker
+from services.cli.talker.voice import Voice
 from services.cli.terminal import EXIT_FAILED, Interrupts, StackView
 from services.cli.up import RunningStack, started_stack, where_to_talk
 from services.common.clock import Clock
-from services.common.models import ModelStore
-
-# The recordings are what there is: playing cards and a novel. The agent is told, so that the talk makes sense.
-PROMPT = (
-    "You are the voice assistant on a demonstration telephone line. Callers name playing cards, read from a novel or "
-    "ask something. Answer in one or two short spoken sentences: say what you understood, then reply or ask what "
-    "comes next. No lists, no symbols."
-)
-GREETING = "Hello, this is Trunkline's demonstration line, an automated assistant. Please say something."
-_SENSE = "librivox/sense_and_sensibility_01_austen_64kb-"
-_SCRIPT = ("cards/003.wav", f"{_SENSE}0880.wav", f"{_SENSE}0870.wav", f"{_SENSE}0930.wav", "cards/001.wav")
-# The fourth line interrupts the answer to the long sentence before it.
-_INTERRUPTS = f"{_SENSE}0930.wav"
-_INTERRUPT_AFTER_MS = 1500
-_MANNERS = Manners(agent_done_ms=1000, answer_deadline_ms=20_000)
-# Stage times of the last turn arrive with the call's last events.
-_SETTLE_DEADLINE_S = 3.0
-
-
-def demo_launch(launch: Launch) -> Launch:
-    """The agent of the demo, unless the user has set another prompt or greeting."""
-    pairs = [f"agent.system_prompt={PROMPT}", f"agent.greeting={GREETING}"]
-    # Earlier pairs lose against the user's own, which follow.
-    return Launch.load(launch.config, launch.profile, (*pairs, *launch.overrides))
+from services.common.errors import TrunklineError
+from services.common.log import configure_logging
+from services.common.settings import LogSettings
 
 
 async def demo(launch: Launch, once: bool, clock: Clock, interrupts: Interrupts) -> int:
-    """Returns 0 only if the caller heard an answer to everything it said (`once`), or after Ctrl-C."""
+    """Returns 0 only if the caller got everything done that it called for and the books and the audit say the same."""
     console = Console()
-    launch = demo_launch(launch)
-    # Before minutes of loading: the caller's voice must be there.
-    lines = script(launch)
-    console.print("Starting Trunkline: six processes; the models are loaded and warmed first.", highlight=False)
-    async with started_stack(launch, clock, interrupts, StackView(console=console)) as stack:
-        answered = await _test_call(stack, lines, clock, console)
+    # The stack's processes log to files; of what is done here only faults are worth a line.
+    configure_logging(LogSettings(level="warning"), "trunkline")
+    console.print(
+        "Publishing the example bank's agent, starting Trunkline: the models are loaded first.", highlight=False
+    )
+    house = await bank_house(launch, clock)
+    async with (
+        started_stack(house.launch, clock, interrupts, StackView(console=console)) as stack,
+        running_bank(house, clock),
+    ):
+        good = await _test_call(house, clock, console)
         if once:
-            return 0 if answered else EXIT_FAILED
-        for line in where_to_talk(stack):
-            console.print(line, markup=False, highlight=False)
+            return 0 if good else EXIT_FAILED
+        for line in _where(stack):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
         try:
             await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
             if not interrupts.seen:
                 raise
             console.print("Stopping.")
-    return 0 if answered else EXIT_FAILED
+    return 0 if good else EXIT_FAILED
 
 
-def script(launch: Launch) -> list[Line]:
-    """What the caller says. Raises MissingModelError with the command that fetches the recordings."""
-    clips = by_name(human_speech(ModelStore(launch.settings.models)), *_SCRIPT)
-    return [Line(clip, _INTERRUPT_AFTER_MS if clip.name == _INTERRUPTS else None) for clip in clips]
-
-
-async def _test_call(stack: RunningStack, lines: Sequence[Line], clock: Clock, console: Console) -> bool:
-    settings = stack.launch.settings
+async def _test_call(house: BankHouse, clock: Clock, console: Console) -> bool:
+    settings, caller = house.launch.settings, bank_caller()
     target = stack_target("sip", settings)
-    console.print(Text("\nA caller dials the stack over SIP and speaks recorded human speech.", style="bold"))
-    since_ns = clock.now_ns()
-    async with Api(settings) as api, open_dialer(target, stack.launch, clock, codec="pcmu") as opened:
-        leg = await opened.dialer.dial(target.address)
-        console.print(f"Connected: {leg.codec}. The transcript comes from the call's own events.\n", highlight=False)
-        showing = asyncio.create_task(show_transcript(api, leg, console))
-        said = await Conversation(leg, clock, _MANNERS).run(lines)
-        await leg.hangup()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(showing, _SETTLE_DEADLINE_S)
-        samples = await api.stages(since_ns)
-    turns = await hear_all(said, [line.clip for line in lines], leg, stack.launch, clock)
-    path = settings.data_dir.expanduser() / "demo.wav"
-    save_stereo(path, leg.sent, leg.heard)
+    voice = Voice(settings, clock)
+    for line in caller.lines():
+        await voice.clip(line)
+    console.print(
+        Text(f"\n{NUMBER} dials the bank over SIP. It speaks with a synthetic voice of its own;", style="bold")
+    )
+    console.print("what it says next depends on what it hears, read from the audio.\n", highlight=False)
+
+    async with (
+        Api(settings) as api,
+        SipDialer(_in_g711(house.launch), clock, target=target.address, number=NUMBER) as dialer,
+    ):
+        leg = await dialer.dial(target.address)
+        ears = Ears(leg, clock, lambda pcm, rate_hz: transcribe(pcm, rate_hz, settings, clock), MANNERS)
+        talk = await Talker(leg, ears, clock, voice.clip, tell=lambda side, one: _show(console, side, one)).talk(caller)
+        events = await _events(api, leg)
+    save_stereo(house.data_dir / "demo.wav", leg.sent, leg.heard)
+    await asyncio.to_thread(_write, house.data_dir / "events.jsonl", events)
+    facts = [*await book_facts(house, DEMO), await _audit(house, clock)]
     console.print()
-    console.print(stage_table(samples, turns))
-    return _verdict(console, turns, len(lines), str(path))
+    console.print(_turns(talk))
+    console.print()
+    console.print(_facts(facts))
+    console.print(f"\nRecording: {house.data_dir}/demo.wav (left caller, right agent); events.jsonl beside it.")
+    return _verdict(console, talk, facts)
 
 
-def stage_table(samples: Sequence[StageSample], turns: Sequence[HeardTurn]) -> Table:
-    """P50 and P95 per stage, and what was heard."""
-    table = Table(title="Where the time went, ms (few turns: see n)", box=None, pad_edge=False, title_justify="left")
-    for column in ("stage", "n", "P50", "P95", ""):
-        table.add_column(column, justify="left" if column in ("stage", "") else "right")
-    rows = [(stage, values, "the stack's own figure") for stage, values in by_stage(samples).items()]
-    heard = [t.heard.voice_to_voice_ms for t in turns if t.heard.voice_to_voice_ms is not None]
-    stops = [t.heard.barge_in_stop_ms for t in turns if t.heard.barge_in_stop_ms is not None]
-    rows += [("voice_to_voice", heard, "heard in the audio"), ("barge_in_stop", stops, "heard in the audio")]
-    for stage, values, source in rows:
-        figures = distribution(values)
-        if figures.n:
-            table.add_row(stage, str(figures.n), f"{figures.p50_ms:.0f}", f"{figures.p95_ms:.0f}", source)
+def _in_g711(launch: Launch) -> Launch:
+    """What most trunks speak."""
+    return launch.with_overrides("telephony.sip.codecs=pcmu")
+
+
+async def _audit(house: BankHouse, clock: Clock) -> Fact:
+    out = house.data_dir / "audit.jsonl"
+    try:
+        report = await audit_report(house, clock, out)
+    except TrunklineError as error:
+        return Fact("audit log", "verified", error.message)
+    found = "verified" if report.ok else f"{len(report.findings)} findings: {report.findings[0].message}"
+    return Fact(f"audit log ({report.entries} entries, {out})", "verified", found)
+
+
+async def _events(api: Api, leg: CallerLeg) -> list[dict[str, object]]:
+    """The call's own account, for whoever looks into a call that went wrong; not what is judged."""
+    try:
+        call_id = await api.call_id(leg.peer_reference)
+        return [event async for event in api.events(call_id)] if call_id else []
+    except TrunklineError:
+        return []
+
+
+def _write(path: Path, events: list[dict[str, object]]) -> None:
+    path.write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
+
+
+def _said(one: Exchange) -> str:
+    return f"keys {'•' * one.keys}" if one.keys else one.said or "(the call is answered)"
+
+
+def _show(console: Console, side: Literal["said", "heard"], one: Exchange) -> None:
+    """Lines as they come: first what the caller says, then what it heard."""
+    if side == "heard":
+        console.print(Text("   agent  ", style="green") + Text(one.heard or "(nothing)"))
+    else:
+        console.print(Text("  caller  ", style="cyan") + Text(_said(one)))
+
+
+def _turns(talk: Talk) -> Table:
+    table = Table(title="The call, as its caller heard it", box=None, pad_edge=False, title_justify="left")
+    table.add_column("turn", justify="right")
+    table.add_column("said", ratio=3)
+    table.add_column("heard", ratio=5)
+    table.add_column("voice to voice, ms", justify="right")
+    for one in talk.exchanges:
+        took = f"{one.voice_to_voice_ms:.0f}" if one.voice_to_voice_ms is not None else ""
+        table.add_row(str(one.turn), _said(one), one.heard or "(nothing)", took)
     return table
 
 
-def _verdict(console: Console, turns: Sequence[HeardTurn], expected: int, recording: str) -> bool:
-    """Whether the caller heard an answer, in words, to everything it said."""
-    unanswered = [str(turn.heard.turn) for turn in turns if turn.heard.answer_ns is None or not turn.words]
-    console.print(f"Recording: {recording} (left caller, right agent)", highlight=False)
-    if len(turns) == expected and not unanswered:
-        console.print("The caller heard an answer to everything it said.", style="green")
-        return True
-    missing = ", ".join(unanswered) or "the call ended before its last turn"
-    console.print(f"Not everything was answered: turn {missing}.", style="bold red", highlight=False)
-    return False
+def _facts(facts: list[Fact]) -> Table:
+    table = Table(title="What it left behind", box=None, pad_edge=False, title_justify="left")
+    for column in ("", "expected", "found", ""):
+        table.add_column(column)
+    for fact in facts:
+        mark = Text("holds", style="green") if fact.holds else Text("DOES NOT HOLD", style="bold red")
+        table.add_row(fact.what, fact.expected, fact.found, mark)
+    return table
+
+
+def _verdict(console: Console, talk: Talk, facts: list[Fact]) -> bool:
+    wrong = [fact.what for fact in facts if not fact.holds]
+    if talk.why:
+        wrong.insert(0, f"the caller gave up: {talk.why}")
+    if wrong:
+        console.print(f"Not as it should be: {'; '.join(wrong)}.", style="bold red", highlight=False)
+        return False
+    console.print(
+        "The caller got done what it called for, and the books and the audit log say so.",
+        style="green",
+        highlight=False,
+    )
+    return True
+
+
+def _where(stack: RunningStack) -> list[str]:
+    """How a person becomes a customer of the bank."""
+    uri = stack.sip
+    return [
+        *where_to_talk(stack)[:-1],
+        "",
+        "The bank knows its customers by the number they call from. In a softphone, make an account with the user "
+        f"name {NUMBER} (no registrar, no password), call {uri}, and key {PIN} when you are asked for the code.",
+        f'Without a softphone:  trunkline call {uri} --from {NUMBER} --text "What is my balance?"',
+        "A browser has no number: there the bank answers, but does nothing that needs to know who calls.",
+        "Ctrl-C stops everything.",
+    ]

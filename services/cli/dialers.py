@@ -52,14 +52,17 @@ def stack_target(transport: str, settings: Settings) -> Target:
 
 @contextlib.asynccontextmanager
 async def open_dialer(
-    target: Target, launch: Launch, clock: Clock, max_calls: int = 1, codec: str = ""
+    target: Target, launch: Launch, clock: Clock, max_calls: int = 1, codec: str = "", number: str = ""
 ) -> AsyncIterator[OpenDialer]:
-    """A dialer for `target`; `codec` restricts what a SIP caller offers. Raises what the dialer raises."""
+    """A dialer for `target`; `codec` restricts what a SIP caller offers, `number` is whom it says it is.
+
+    Raises what the dialer raises.
+    """
     if target.transport == "sip":
         from services.cli.sip_caller import SipDialer
 
         caller = launch.with_overrides(f"telephony.sip.codecs={codec}") if codec else launch
-        async with SipDialer(caller, clock, target=target.address, max_calls=max_calls) as sip:
+        async with SipDialer(caller, clock, target=target.address, max_calls=max_calls, number=number) as sip:
             yield OpenDialer(sip, sip.pids)
         return
     from services.cli.webrtc_caller import WebRtcDialer

@@ -142,6 +142,9 @@ def call(
     ] = None,
     record: Annotated[Path | None, typer.Option(help="Save both directions as a two-channel WAV.")] = None,
     codec: Annotated[str, typer.Option(help="SIP: offer only these, e.g. pcmu or opus,g722.")] = "",
+    number: Annotated[
+        str, typer.Option("--from", metavar="NUMBER", help="SIP: the number to call from, e.g. +441632960123.")
+    ] = "",
     profile: Profile = None,
     config: Config = None,
     sets: Sets = None,
@@ -162,28 +165,37 @@ def call(
     from services.cli.call import call as run_call
 
     launch = load_launch(config, profile, sets, "real", as_json)
-    request = CallRequest(target, tuple(wav or ()), tuple(text or ()), interrupt_after, record, codec)
+    request = CallRequest(target, tuple(wav or ()), tuple(text or ()), interrupt_after, record, codec, number)
     run(lambda _: run_call(request, launch, SystemClock(), as_json), as_json=as_json)
 
 
 @app.command()
 def demo(
     once: Annotated[bool, typer.Option("--once", help="End after the test call.")] = False,
+    recordings: Annotated[
+        bool, typer.Option("--recordings", help="No bank: recorded human speech, an agent that only talks.")
+    ] = False,
     profile: Profile = None,
     config: Config = None,
     sets: Sets = None,
     models: Models = "real",
 ) -> None:
-    """Start the stack and let a recorded caller talk to it over SIP, with one interruption; then it is yours.
+    """Start the stack with the example bank; a caller does its business by voice over SIP; then it is yours.
 
-    Shows both sides of the call as they are said and a table of times per stage. With --once the exit status is 0
-    only if the caller heard an answer to everything it said.
+    The caller has a card blocked, is refused one refund and gets another after correcting the amount; it listens, and
+    answers by what it hears. With --once the exit status is 0 only if it got that done and the bank's books and the
+    verified audit log say the same. With --recordings, recorded human speech talks to an agent without tools, and the
+    status is 0 only if everything was answered.
 
-    Example: `trunkline demo --once`
+    Examples: `trunkline demo --once`, `trunkline demo --recordings`
     """
+    launch = load_launch(config, profile, sets, models, False)
+    if recordings:
+        from services.cli.demo_recordings import demo as run_recordings
+
+        run(lambda interrupts: run_recordings(launch, once, SystemClock(), interrupts))
     from services.cli.demo import demo as run_demo
 
-    launch = load_launch(config, profile, sets, models, False)
     run(lambda interrupts: run_demo(launch, once, SystemClock(), interrupts))
 
 

@@ -29,9 +29,11 @@ DIAL_DEADLINE_S = 20.0
 class SipDialer:
     """Places calls with one worker process. Use `async with`, or `start` and `close`."""
 
-    def __init__(self, launch: Launch, clock: Clock, *, target: str, max_calls: int = 1) -> None:
+    def __init__(self, launch: Launch, clock: Clock, *, target: str, max_calls: int = 1, number: str = "") -> None:
+        """`number`: who calls, as the From header says it; empty: nobody in particular."""
         ports = free_ports(2)
-        self._launch = launch.with_overrides(*caller_role(target, ports, max_calls))
+        identity = [f"telephony.sip.user={number}"] if number else []
+        self._launch = launch.with_overrides(*caller_role(target, ports, max_calls), *identity)
         self._clock = clock
         log_dir = launch.settings.data_dir.expanduser() / "logs" / "caller"
         self._supervisor = Supervisor(launch_specs(self._launch, ["telephony"], clock), Path(log_dir), clock)
@@ -117,6 +119,9 @@ class SipDialer:
     async def _hangup(self, leg_id: int) -> None:
         await self._send(pb.Command(leg_id=leg_id, hangup=pb.Hangup()))
 
+    async def _press(self, leg_id: int, keys: str) -> None:
+        await self._send(pb.Command(leg_id=leg_id, send_dtmf=pb.SendDtmf(digits=keys)))
+
     async def _read(self) -> None:
         problem = "the caller's telephony worker is gone"
         try:
@@ -164,6 +169,7 @@ class SipDialer:
     def _dialed(self, event: pb.LegEvent) -> None:
         leg = SipLeg(event.leg_id)
         leg.close_leg = self._hangup
+        leg.press_keys = self._press
         self._legs[leg.leg_id] = leg
         if (dialed := self._dials.get(event.dialed.dial_id)) is not None and not dialed.done():
             dialed.set_result(leg)
@@ -172,5 +178,5 @@ class SipDialer:
         failed = event.command_failed
         if failed.dial_id and (dialed := self._dials.get(failed.dial_id)) is not None and not dialed.done():
             dialed.set_exception(UnavailableError(f"Cannot call: {failed.message}."))
-        elif leg is not None and failed.command == "play":
-            leg.fault = failed.message
+        elif leg is not None and failed.command in ("play", "send_dtmf"):
+            leg.fault = f"{failed.command}: {failed.message}"

@@ -8,6 +8,7 @@ import numpy as np
 
 from services.cli.caller import FRAME_MS, Pcm, Track
 from services.common.errors import DeadlineError, InvalidInputError, UnavailableError
+from services.common.personal import Personal
 from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 
 HANGUP_DEADLINE_S = 2.0
@@ -15,6 +16,7 @@ STALL_DEADLINE_S = 5.0
 # A caller flushes nothing: its worker holds enough that a late event loop here leaves no gap in what is said.
 COMMITTED_MS = 240
 _MAX_QUEUED_S = 600
+_KEYS = frozenset("0123456789*#ABCD")
 # Later than this is a gap, whatever the counters say: they do not count long ones.
 _SEEN_LATE_NS = 150_000_000
 
@@ -47,6 +49,7 @@ class SipLeg:
         self.established = asyncio.Event()
         self.gone = asyncio.Event()
         self.close_leg: Any = None
+        self.press_keys: Any = None
 
     @property
     def transport(self) -> Literal["sip", "webrtc"]:
@@ -82,7 +85,13 @@ class SipLeg:
         except TimeoutError:
             raise DeadlineError(f"No audio moved in either direction for {STALL_DEADLINE_S:.0f} s.") from None
         if self.fault:
-            raise UnavailableError(f"The caller's own worker could not keep up: {self.fault}.")
+            raise UnavailableError(f"The caller's own worker could not go on: {self.fault}.")
+
+    async def send_keys(self, keys: Personal[str]) -> None:
+        """Key `keys` (0-9 * # A-D) as RFC 4733 events, one every 200 ms; returns when they are on their way."""
+        if strange := sorted(set(keys.reveal()) - _KEYS):
+            raise InvalidInputError("keys", expected="0-9, *, #, A-D", got=f"{len(strange)} other characters")
+        await self.press_keys(self.leg_id, keys.reveal())
 
     async def hangup(self) -> None:
         """BYE; returns when the call is gone, or after two seconds."""

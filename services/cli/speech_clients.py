@@ -24,15 +24,15 @@ _READ_DEADLINE_S = 30.0
 _LONGEST_READ_S = 28
 
 
-async def speak(text: str, settings: Settings, clock: Clock) -> Clip:
-    """`text` in the stack's voice. Raises UnavailableError or DeadlineError."""
+async def speak(text: str, settings: Settings, clock: Clock, *, rate: float = 1.0) -> Clip:
+    """`text` in the stack's voice at `rate` times its usual pace. Raises UnavailableError or DeadlineError."""
     channel = open_channel(settings.tts.address(), settings.rpc, clock=clock)
     # No call_id: the whole clip is wanted at once, not at the pace of a listener.
     config = tts_pb2.SynthesizeConfig(
         voice=settings.agent.voice,
         locale=settings.agent.locale,
         sample_rate_hz=_RATE_HZ,
-        speaking_rate=1.0,
+        speaking_rate=rate,
     )
     requests = [
         tts_pb2.SynthesizeRequest(config=config),

@@ -150,7 +150,7 @@ async def test_a_stack_is_brought_up_called_measured_hurt_and_stopped_with_nothi
 @pytest.mark.slow
 @pytest.mark.models
 @pytest.mark.timeout(420)
-async def test_the_demo_with_real_models_ends_with_status_zero_because_the_caller_heard_answers() -> None:
+async def test_the_demo_of_recordings_with_real_models_ends_with_status_zero_because_the_caller_heard_answers() -> None:
     speech("cards/001.wav")
     with tempfile.TemporaryDirectory(prefix="tl") as folder:
         launch = isolated(Path(folder))
@@ -159,7 +159,7 @@ async def test_the_demo_with_real_models_ends_with_status_zero_because_the_calle
             p for p in launch.overrides if ".engine=" not in p and not p.startswith(("agent.", "llm.max", "llm.slots"))
         ]
         sets = [part for pair in mine for part in ("--set", pair)]
-        code, out, err = await trunkline("demo", "--once", *sets, deadline_s=400)
+        code, out, err = await trunkline("demo", "--recordings", "--once", *sets, deadline_s=400)
         assert code == 0, out + err
         assert "The caller heard an answer to everything it said." in out
         assert "the caller interrupts" in out

@@ -40,6 +40,9 @@ class Agent:
             self.heard = False
             self.pending = burst(900, self.rate_hz)
 
+    def answer(self) -> None:
+        self.pending = burst(900, self.rate_hz)
+
     def say(self) -> bytes:
         size = self.rate_hz // 50
         frame, self.pending = self.pending[:size], self.pending[size:]
@@ -47,8 +50,8 @@ class Agent:
 
 
 @asynccontextmanager
-async def answering_worker(tmp_path: Path, *pairs: str) -> AsyncIterator[str]:
-    """Yields the SIP URI to call."""
+async def answering_worker(tmp_path: Path, *pairs: str, told: list[str] | None = None) -> AsyncIterator[str]:
+    """Yields the SIP URI to call; `told` gets who calls (From URI) and every key."""
     clock = SystemClock()
     ports = free_ports(2)
     role = caller_role("sip:127.0.0.1", ports, 60)
@@ -59,7 +62,7 @@ async def answering_worker(tmp_path: Path, *pairs: str) -> AsyncIterator[str]:
     task = None
     try:
         await stack.until_ready(30)
-        task = asyncio.create_task(_answer(channel))
+        task = asyncio.create_task(_answer(channel, [] if told is None else told))
         yield sip_uri(launch.settings)
     finally:
         if task:
@@ -68,7 +71,7 @@ async def answering_worker(tmp_path: Path, *pairs: str) -> AsyncIterator[str]:
         await stack.stop()
 
 
-async def _answer(channel) -> None:
+async def _answer(channel, told: list[str]) -> None:
     stream = pb_grpc.TelephonyServiceStub(channel).Media()
     await stream.write(pb.MediaRequest(attach=pb.Attach(name="answering")))
     agents: dict[int, Agent] = {}
@@ -77,9 +80,13 @@ async def _answer(channel) -> None:
         for event in message.events:
             kind = event.WhichOneof("event")
             if kind == "incoming":
+                told.append(event.incoming.from_uri)
                 out.commands.append(pb.Command(leg_id=event.leg_id, answer=pb.Answer()))
             elif kind == "established":
                 agents[event.leg_id] = Agent(event.established.tx_sample_rate_hz)
+            elif kind == "dtmf":
+                told.append(event.dtmf.digit)
+                agents[event.leg_id].answer()
             elif kind == "ended":
                 agents.pop(event.leg_id, None)
         for frame in message.frames:

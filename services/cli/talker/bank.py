@@ -1,0 +1,86 @@
+"""What the demo's caller wants of the example bank: block a card, a refund that is refused, one that is corrected."""
+
+from typing import Final
+
+from services.cli.bank_stack import PIN
+from services.cli.talker.script import Cue, ScriptedCaller, Topic
+
+# Amounts as a recogniser may write them.
+_FIFTEEN = r"(£ ?15\b|\b15 ?(pounds|quid|£)|\bfifteen\b)"
+_TEN = r"(£ ?10\b|\b10 ?(pounds|quid|£)|\bten\b)"
+# The card of the read-back, digit by digit or as a number.
+_DEBIT = r"(4417|44-?17|4,? ?4,? ?1,? ?7|four,? four,? one,? seven)"
+_CODE = Cue(r"\b(key|enter|type|press)\b.*\b(code|pin|cold|coat)\b|your (code|pin)\b", keys=PIN)
+_WAITS: Final = (
+    r"(?:[\W]*(?:one moment|bear with me|i am still on it|i'm still on it|thank you for waiting|please|"
+    r"you are speaking with an automated assistant|before i can do that,? i need to check who you are)[\W]*)+"
+)
+# Nothing that this caller called for ends like this.
+_FAILS: Final = r"to a colleague|does not match|technical problem|not working|cannot reach"
+BLOCK = Topic(
+    "a card is blocked",
+    opens=("I lost my debit card.", "Please block my debit card, I lost it.", "I want to block my card."),
+    cues=(
+        Cue(
+            rf"{_DEBIT}.*(go ahead|shall i)|is (that|it) .*{_DEBIT}",
+            says=("Yes.", "Yes, please.", "Yes, that's right."),
+        ),
+        Cue(r"9 ?0 ?2 ?3|nine zero two three|credit", says=("No, the debit card.", "No, my debit card.")),
+        Cue(r"lost.*stolen|stolen.*damaged", says=("It is lost.", "I lost it.", "Lost.")),
+        Cue(
+            r"which card|last four|what card",
+            says=("The debit card.", "My debit card, ending four four one seven.", "Four four one seven."),
+        ),
+        _CODE,
+    ),
+    over=r"\bis blocked|card.*blocked\b",
+)
+REFUSED = Topic(
+    "a refund is refused",
+    opens=(
+        "I want a refund for the City Lottery.",
+        "I want a refund, please. It is about the City Lottery.",
+        "Please refund a payment.",
+    ),
+    cues=(
+        _CODE,
+        Cue(r"which payment|shop and the amount|what payment", says=("The City Lottery.", "City Lottery.")),
+        Cue(r"how much|what amount", says=("Twenty pounds.", "Twenty pounds, please.")),
+        Cue(r"is (that|it) .*(lottery|20|twenty)", says=("Yes.", "Yes, please.")),
+    ),
+    over=r"(cannot|can't|can not|could not) be refunded",
+)
+CORRECTED = Topic(
+    "a refund, its amount corrected",
+    opens=(
+        "I want a refund for Northern Rail.",
+        "I want a refund, please. It is about Northern Rail.",
+        "Please refund a payment.",
+    ),
+    cues=(
+        _CODE,
+        Cue(rf"refund.*{_TEN}.*(confirm|yes)", says=("Yes.", "Yes, please.", "Yes, I confirm.")),
+        Cue(
+            r"refund.*(confirm|say yes)|what should be different",
+            says=("No, ten pounds.", "No. Ten pounds, please.", "Ten pounds."),
+        ),
+        Cue(rf"is (that|it) .*{_TEN}", says=("Yes.", "Yes, ten pounds.")),
+        Cue(rf"is (that|it) .*({_FIFTEEN}|19|nineteen)", says=("Yes.", "Yes, that's right.")),
+        Cue(
+            r"do you mean",
+            says=("The one for fifteen pounds.", "The fifteen pounds.", "The one of the nineteenth of November."),
+        ),
+        Cue(r"how much|what amount", says=("Fifteen pounds.", "Fifteen pounds, please.")),
+        Cue(
+            r"which payment|shop and the amount|what payment",
+            says=("Northern Rail, fifteen pounds.", "The fifteen pounds from Northern Rail.", "Northern Rail."),
+        ),
+    ),
+    over=r"will be refunded|the reference is",
+)
+TOPICS: Final = (BLOCK, REFUSED, CORRECTED)
+
+
+def bank_caller() -> ScriptedCaller:
+    """The caller of the demo."""
+    return ScriptedCaller(TOPICS, waits=_WAITS, fails=_FAILS, bye="No, thank you. Goodbye.")
