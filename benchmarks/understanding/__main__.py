@@ -98,9 +98,10 @@ def _print(document: dict[str, Any], heard: list[Heard]) -> None:
         print(f"  ms: {group['latency_ms']}")
     print()
     for one in heard:
-        what = cases.worth(one.case.want, one.started, one.asked)
+        started, asked = figures.decided(one)
+        what = cases.worth(one.case.want, started, asked)
         if what != "right":
-            print(f"{what:<23} {one.case.words!r}: wanted {one.case.want}, started {one.started}, asked {one.asked}")
+            print(f"{what:<23} {one.case.words!r}: wanted {one.case.want}, started {started}, asked {asked}")
 
 
 if __name__ == "__main__":

@@ -45,20 +45,25 @@ def _top(score: Callable[[Heard, str], float]) -> Way:
     return way
 
 
-def _without_embedder(one: Heard) -> tuple[Sequence[str], Sequence[str]]:
+def decided(one: Heard) -> tuple[Sequence[str], Sequence[str]]:
+    """As the understander decides under the weights of now, from what both opinions said when it was heard."""
+    return _agreed(one, one.opinion) if one.waited_for_model else (one.started, one.asked)
+
+
+def _agreed(one: Heard, opinion: Opinion) -> tuple[Sequence[str], Sequence[str]]:
     acts = None if one.model is None else [Act("start", goal) for goal in one.model]
     goals = tuple(goal for goal in one.meaning if goal != NO_GOAL)
-    found = agree(acts, one.by_wording, Legal(goals, ()), one.case.locale)
+    found = agree(acts, opinion, Legal(goals, ()), one.case.locale)
     return [act.name for act in found.started], found.rivals
 
 
 WAYS: dict[str, Way] = {
-    "together (grammars, model and second opinion)": lambda one: (one.started, one.asked),
+    "together (grammars, model and second opinion)": decided,
     "model alone": lambda one: (one.model or (), ()),
     "second opinion alone (meaning and wording)": _top(lambda one, goal: one.meaning[goal] + one.wording[goal]),
     "meaning alone (embeddings)": _top(lambda one, goal: one.meaning[goal]),
     "wording alone (character n-grams)": _top(lambda one, goal: one.wording[goal]),
-    "model and wording agree (no embedder)": _without_embedder,
+    "model and wording agree (no embedder)": lambda one: _agreed(one, one.by_wording),
 }
 
 

@@ -6,12 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.understanding.cases import WORTHS, worth
-from benchmarks.understanding.figures import likeliest, votes
+from benchmarks.understanding.figures import decided, likeliest, votes
 from benchmarks.understanding.hearing import Heard
-from services.orchestrator.dialogue.model import Act, Legal
 from services.orchestrator.dialogue.understanding import agree as agreeing
 from services.orchestrator.dialogue.understanding import bands
-from services.orchestrator.dialogue.understanding.examples import NO_GOAL, Opinion
+from services.orchestrator.dialogue.understanding.examples import Opinion
 
 Floats = NDArray[np.float64]
 # Around what a fit of few utterances is held, and how tightly (standard deviations of the weights).
@@ -62,7 +61,7 @@ def show(heard: Sequence[Heard]) -> None:
         counts = []
         for locale in ("en", "de"):
             chosen = [one for one in heard if one.case.locale.startswith(locale)]
-            worths = [worth(one.case.want, *_decided(one)) for one in chosen]
+            worths = [worth(one.case.want, *decided(one)) for one in chosen]
             counts.append(" ".join(f"{worths.count(what):3}" for what in WORTHS))
         print(f"accept {accept:.2f} clarify {clarify:.2f}:  en {counts[0]}   de {counts[1]}")
     print("columns:", ", ".join(WORTHS))
@@ -71,12 +70,3 @@ def show(heard: Sequence[Heard]) -> None:
         p = bands.confidence(one.case.locale, one.opinion, goal, votes(one, goal))
         said = "right" if goal in one.case.want else "-----"
         print(f"{p:.2f} {said} {goal:15} model {one.model} want {one.case.want} {one.case.words}")
-
-
-def _decided(one: Heard) -> tuple[Sequence[str], Sequence[str]]:
-    if not one.waited_for_model:
-        return one.started, one.asked
-    acts = None if one.model is None else [Act("start", goal) for goal in one.model]
-    goals = tuple(goal for goal in one.meaning if goal != NO_GOAL)
-    found = agreeing.agree(acts, one.opinion, Legal(goals, ()), one.case.locale)
-    return [act.name for act in found.started], found.rivals

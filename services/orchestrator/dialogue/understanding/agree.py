@@ -31,7 +31,7 @@ def agree(proposed: Sequence[Act] | None, opinion: Opinion, legal: Legal, locale
     if not ranked:
         return Goals()
     likeliest = ranked[0]
-    goals = None if proposed is None else [a.name for a in proposed if a.kind == "start" and a.name in opinion.of]
+    goals = None if proposed is None else [a.name for a in proposed if a.kind == "start" and a.name in ranked]
     sure = bands.confidence(locale, opinion, likeliest, _vote(goals, likeliest))
     if goals and likeliest in goals:
         if sure >= ACCEPT and heard >= LEAST_HEARD:
