@@ -10,6 +10,7 @@ from services.common.personal import Personal
 from services.orchestrator.dialogue.model import Legal
 from services.orchestrator.dialogue.understanding.understander import MODEL_S, ModelUnderstander
 from tests.dialogue.understanding.scripted import (
+    BANK,
     OPEN,
     TODAY,
     ScriptedEmbedder,
@@ -104,8 +105,16 @@ async def test_one_breath_starts_a_goal_and_fills_what_is_said_with_it():
 async def test_an_amount_is_read_by_the_grammar_not_by_the_model():
     model = ScriptedModel(("start refund",))
     said = await understood("I want my hundred and twenty pounds back", model=model, near={"refund": 1.0})
-    [amount] = [act for act in said.acts if act.name == "amount"]
-    assert amount.reading.data.reveal() == {"minor": 12_000, "currency": "GBP"}
+    assert told(said) == [("start", "refund"), ("fill", "txn")]
+    assert said.acts[1].reading.data.reveal() == {"amount_minor": 12_000}
+
+
+async def test_a_number_is_evidence_for_one_slot_only():
+    legal = replace(OPEN, asked="amount", active_goal="refund")
+    assert told(await understood("ten pounds", legal)) == [("fill", "amount")]
+    legal = replace(legal, asked="txn")
+    said = await understood("the fifty pounds from Northern Rail", legal)
+    assert told(said) == [("fill", "txn")]
 
 
 # ---- a person
@@ -257,3 +266,12 @@ async def test_an_answer_and_another_wish_in_one_breath_are_both_heard():
     words = "well it was stolen and by the way we just moved to another house"
     said = await understood(words, asking("reason"), model=model, near={"change_address": 1.0})
     assert set(told(said)) == {("start", "change_address"), ("fill", "reason")}
+
+
+async def test_what_is_said_for_a_masked_slot_is_shown_to_no_model():
+    masked = {**BANK.slots, "card": BANK.slots["card"].model_copy(update={"masked": True})}
+    known = replace(knowledge(), bundle=replace(BANK, slots=masked))
+    model = ScriptedModel(("start balance",))
+    said = await understood("it is something you should not know", asking("card"), model=model, known=known)
+    assert model.asked == []
+    assert "start" not in [act.kind for act in said.acts]

@@ -24,6 +24,7 @@ ALTERNATIVE = 0.8
 # So few words beside a value are politeness, not another matter.
 FEW_WORDS = 3
 _UNASKED = frozenset({"enum", "money", "date", "iban", "phone", "ref"})
+_NUMERIC = frozenset({"money", "date", "ref", "digits", "phone"})
 
 
 class Today(Protocol):
@@ -73,11 +74,16 @@ class Grammars:
     def unasked(self, words: str, goals: Sequence[str], legal: Legal) -> tuple[Act, ...]:
         """Values for the goals that the words want: "block my Visa card, it was stolen"."""
         names = dict.fromkeys(slot for goal in goals for slot in self.bundle.goals[goal].needs)
-        return tuple(
-            Act("fill", name, reading, confidence=reading.confidence)
-            for name in names
-            if name in legal.slots and (reading := self._unasked(words, name, goals)) is not None
-        )
+        return tuple(self._said_too(words, [name for name in names if name in legal.slots], goals, counted=False))
+
+    def _said_too(self, words: str, names: Sequence[str], goals: Sequence[str], *, counted: bool) -> Iterator[Act]:
+        """A number in the words is evidence for one slot, the first that reads it; `counted`: one has it already."""
+        for name in names:
+            numeric = self.bundle.slots[name].type in _NUMERIC
+            reading = None if numeric and counted else self._unasked(words, name, goals)
+            if reading is not None:
+                counted = counted or (numeric and any(c.isdigit() for c in str(_plain(reading))))
+                yield Act("fill", name, reading, confidence=reading.confidence)
 
     # ---- the open question
 
@@ -117,10 +123,9 @@ class Grammars:
             return Answered((Act("deny", confidence=said[1]),), complete=True) if said and plain_no else Answered()
         acts = [Act("fill", name, reading, confidence=reading.confidence)]
         goal = self.bundle.goals.get(legal.active_goal)
-        for other in goal.needs if goal is not None else ():
-            if other != name and other in legal.slots and other not in legal.filled and spec.type != "text":
-                more = self._unasked(words, other, (legal.active_goal,))
-                acts += [Act("fill", other, more, confidence=more.confidence)] if more is not None else []
+        if goal is not None and spec.type != "text":
+            open_ones = [n for n in goal.needs if n != name and n in legal.slots and n not in legal.filled]
+            acts += self._said_too(words, open_ones, (legal.active_goal,), counted=spec.type in _NUMERIC)
         # Whether they are another matter is for the opinions to say.
         any_words = spec.type == "text" or (spec.type == "ref" and not _typed(reading))
         return Answered(tuple(acts), not any_words and self._explains(words, reading), any_words)
@@ -231,6 +236,11 @@ class Grammars:
 
 
 _GENERIC = frozenset("my the a this that bank new old meine die der das eine bankkarte ec".split())  # noqa: SIM905
+
+
+def _plain(reading: Reading) -> object:
+    data = reading.data.reveal()
+    return list(data.values()) if isinstance(data, Mapping) else data
 
 
 def _typed(reading: Reading | None) -> dict[str, Scalar]:

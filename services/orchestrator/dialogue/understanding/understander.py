@@ -133,7 +133,9 @@ class ModelUnderstander:
         if not said:
             return Understood(turn, words, (), heard=heard)
         found = self._grammars.answer(said, [other.reveal() for other in alternatives], legal)
-        if found.complete:
+        slot = self._known.bundle.slots.get(legal.asked)
+        # What is said where a masked value was asked for is shown to no model.
+        if found.complete or (slot is not None and slot.masked):
             return Understood(turn, words, found.acts, heard=heard)
         exact = self._known.examples.exact(said)
         if exact in legal.goals and exact is not None:
