@@ -11,6 +11,7 @@ sentence. A write is `perform`: confirmation, effect row, locks, policy again on
 import argparse
 import asyncio
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -133,6 +134,9 @@ async def _run(control: ControlWorker, bundle: Bundle, acts: int, clock: Clock) 
         **_figures("read", read),
         **_figures("write", write),
         "fill_p95_ms": _percentile(turn.ours, 95),
+        # Others at work on the machine while it was measured: runnable processes, one minute.
+        "load": round(os.getloadavg()[0], 1),
+        "cpus": os.cpu_count(),
         "targets_ms": TARGETS_MS,
     }
 
@@ -149,7 +153,8 @@ async def _turn(call: ControlLayer, number: int, read: Watch) -> Proposal:
     with read:
         found = await call.read(Read(1, "list_transactions", {}))
     assert found.records is not None
-    said = Evidence("speech", 1, Personal("that much"), 0.95)
+    words = call._speaker.say(number, "money", currency="GBP")
+    said = Evidence("speech", 1, Personal(words), 0.95)
     record = Evidence("record", 1, Personal("the hotel"), 0.95)
     args: dict[str, Value] = {
         "txn_id": Value(Personal("txn-bench"), record),
