@@ -1,12 +1,13 @@
 """The scripted proposer: stands where the model stands and, at declared rates, proposes what is wrong or illegal.
 
-It is no model and does not pretend to be one. It reads values with the runtime's own grammars, finds goals by the words
-of the bundle, and then, seeded, slips: another goal, a value that nobody said, a yes that nobody said, a claim as free
-text. Each slip is noted by name in the transcript. What it measures is the gates behind it, not understanding.
+It is no model and does not pretend to be one. The runtime's own grammars and second opinion work on what it writes; it
+finds goals by the words of the bundle and then, seeded, slips: another goal, an act that is not legal, a claim as free
+text. Behind all of understanding there is a second kind of slip: a value or a yes that nobody said, an order taken from
+data. Each is noted by name in the transcript. What it measures is the gates behind it, not understanding.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Protocol
@@ -15,11 +16,19 @@ from rapidfuzz import fuzz
 
 from services.cli.evals.transcript import Transcript
 from services.cli.evals.trends import Entity
+from services.common.clock import VirtualClock
+from services.common.errors import UnavailableError
 from services.common.personal import Personal
 from services.orchestrator.bundles.bundle import Bundle
 from services.orchestrator.bundles.model import Slot
-from services.orchestrator.dialogue.locales import NO_REFERENCE, LocalePack, NoReference, pack
+from services.orchestrator.clients.llm import LlmReply
+from services.orchestrator.dialogue.history import Message
+from services.orchestrator.dialogue.locales import LocalePack, pack
 from services.orchestrator.dialogue.model import Act, Legal, Reading, SlotData, Understood
+from services.orchestrator.dialogue.understanding import prompt
+from services.orchestrator.dialogue.understanding.examples import Examples, Floats, phrases
+from services.orchestrator.dialogue.understanding.schema import NOTHING
+from services.orchestrator.dialogue.understanding.understander import Knowledge, ModelUnderstander
 
 # Of 100: so alike are the caller's words to an entry phrase.
 SAME_WISH = 80
@@ -37,9 +46,10 @@ class Slips:
     yes_nobody_said: float = 0.02
     claim_as_text: float = 0.03
     order_of_the_data: float = 0.02
+    illegal_act: float = 0.02
 
 
-NO_SLIPS = Slips(0, 0, 0, 0, 0, 0)
+NO_SLIPS = Slips(0, 0, 0, 0, 0, 0, 0)
 _CLAIMS = {
     "en": (
         "Your card is blocked already.",
@@ -83,14 +93,78 @@ Understandings = Callable[[str, str, Transcript, Noted, bool], Understanding]
 
 
 def scripted(bundle: Bundle, slips: Slips) -> Understandings:
-    """A proposer per conversation, each with its seed."""
+    """The real understanding over a scripted model, one per conversation; its slips have a seed."""
+    known = {
+        locale: Knowledge(bundle, locale, Examples(phrases(bundle, locale), None), prompt.prefix(bundle, locale))
+        for locale in bundle.agent.locales
+    }
 
     def made(locale: str, seed: str, transcript: Transcript, noted: Noted, may_slip: bool) -> Understanding:
-        may = slips if may_slip else NO_SLIPS
-        proposer = ScriptedProposer(bundle, locale, random.Random(seed), may, transcript)
-        return Watching(bundle, locale, proposer, transcript, noted)
+        chance, may = random.Random(seed), slips if may_slip else NO_SLIPS
+        model = ScriptedModel(bundle, locale, chance, may, transcript)
+        inner = ModelUnderstander(known[locale], "eval", model, NoEmbedder(), VirtualClock(), lambda: TODAY)
+        return Watching(bundle, locale, Slipping(inner, bundle, locale, chance, may, transcript), transcript, noted)
 
     return made
+
+
+class NoEmbedder:
+    """The second opinion is by wording alone."""
+
+    async def examples(self, texts: Sequence[str]) -> Floats:
+        """There are none."""
+        raise UnavailableError("No embedder in a text eval.")
+
+    async def opinion(self, call_id: str, text: str) -> Floats | None:
+        """Not in time."""
+        return None
+
+
+class ScriptedModel:
+    """`understander.Model`: writes the JSON that the language model would, by likeness to the bundle's phrases."""
+
+    def __init__(
+        self, bundle: Bundle, locale: str, chance: random.Random, slips: Slips, transcript: Transcript
+    ) -> None:
+        self._bundle, self._locale = bundle, locale
+        self._chance, self._slips, self._transcript = chance, slips, transcript
+
+    async def generate(
+        self,
+        call_id: str,
+        messages: Sequence[Message],
+        priority: int,
+        *,
+        json_schema: str = "",
+        max_tokens: int = 0,
+        temperature: float | None = None,
+    ) -> AsyncGenerator[LlmReply, None]:
+        """One piece, then the end. What it writes need not be legal: that is for the runtime to see."""
+        goal = self._goal(messages[-1].text)
+        act, say = (f"start {goal}" if goal else NOTHING), ""
+        if self._chance.random() < self._slips.other_goal:
+            act = f"start {self._chance.choice(sorted(self._bundle.goals))}"
+            self._transcript.planted.append("another goal")
+        elif self._chance.random() < self._slips.illegal_act:
+            act = "perform create_refund 90000"
+            self._transcript.planted.append("an act that is not legal")
+        elif not goal and self._chance.random() < self._slips.claim_as_text:
+            say = self._chance.choice(_CLAIMS.get(self._locale[:2], _CLAIMS["en"]))
+            self._transcript.planted.append("a claim as free text of the model")
+        yield LlmReply(prompt.answer(act, say))
+        yield LlmReply(ended="stop")
+
+    async def warm(self, call_id: str, messages: Sequence[Message]) -> None:
+        """Nothing to warm."""
+
+    def _goal(self, text: str) -> str:
+        best, score = "", float(SAME_WISH) - 1
+        for name, goal in self._bundle.goals.items():
+            for phrase in goal.entry.get(self._locale, ()):
+                like = fuzz.partial_ratio(phrase.casefold(), text.casefold())
+                if len(text) >= len(phrase) // 2 and like > score:
+                    best, score = name, like
+        return best
 
 
 class Watching:
@@ -140,13 +214,19 @@ class Reader:
         return found[0] if found else None
 
 
-class ScriptedProposer:
-    """One conversation's."""
+class Slipping:
+    """An understanding that sometimes says what nobody said: as if all of its parts were wrong at once."""
 
     def __init__(
-        self, bundle: Bundle, locale: str, chance: random.Random, slips: Slips, transcript: Transcript
+        self,
+        inner: Understanding,
+        bundle: Bundle,
+        locale: str,
+        chance: random.Random,
+        slips: Slips,
+        transcript: Transcript,
     ) -> None:
-        self._bundle, self._locale = bundle, locale
+        self._inner, self._bundle, self._locale = inner, bundle, locale
         self._reader = Reader(bundle, locale)
         self._chance, self._slips, self._transcript = chance, slips, transcript
 
@@ -159,87 +239,16 @@ class ScriptedProposer:
         legal: Legal,
         context: Personal[str],
     ) -> Understood:
-        """What the words say, then a slip or none."""
-        text = words.reveal()
-        acts = [_less_sure(act, heard) for act in self._acts(text, legal)]
-        acts, free = self._slipped(acts, text, words, legal)
-        return Understood(turn, words, tuple(acts), free=free, heard=heard)
-
-    # ---- what is said
-
-    def _acts(self, text: str, legal: Legal) -> list[Act]:
-        pack_ = self._reader.pack
-        if self._asks_for_a_person(text):
-            return [Act("person")]
-        if legal.active_goal and pack_.cancel(text):
-            return [Act("cancel", legal.active_goal)]
-        if pack_.repeat(text):
-            return [Act("repeat")]
-        acts: list[Act] = []
-        goal = self._goal(text, legal)
-        if goal and goal != legal.active_goal:
-            acts.append(Act("start", goal))
-        acts += self._values(text, legal, goal)
-        said = pack_.yes_no(text)
-        if said is not None and legal.asked == "yes_no":
-            acts.append(Act("affirm" if said[0] else "deny", confidence=said[1]))
-        elif said is not None and not said[0] and not acts:
-            acts.append(Act("deny", confidence=said[1]))
-        return acts
-
-    def _values(self, text: str, legal: Legal, goal: str) -> list[Act]:
-        """For the slot that was asked, else for those of the goal; a repair is of any that is filled."""
-        pack_ = self._reader.pack
-        instead = pack_.repair(text)
-        if not legal.active_goal and not goal:
-            return []
-        if legal.asked == "yes_no" or instead is not None:
-            names = [name for name in legal.filled if name in self._bundle.slots]
-            return self._read(instead, names[::-1], corrects=True)[:1] if instead is not None else []
-        if legal.offered and legal.asked:
-            slot = legal.asked if legal.asked in self._bundle.slots else ""
-            where: int | NoReference | None = pack_.reference(text, len(legal.offered))
-            if where is not NO_REFERENCE and not isinstance(where, NoReference):
-                return [Act("select", slot, which=where)]
-            if slot and self._bundle.slots[slot].resolve is not None:
-                meant = pack_.resolve(self._bundle.slots[slot], text, legal.offered, today=TODAY)
-                if meant and (len(meant) == 1 or meant[0][1] > meant[1][1]):
-                    return [Act("select", slot, which=meant[0][0], confidence=meant[0][1])]
-        if legal.asked in self._bundle.slots:
-            return self._read(text, [legal.asked], corrects=False)
-        needs = self._bundle.goals[goal or legal.active_goal].needs if goal or legal.active_goal else ()
-        # In the sentence that says the wish, only what can be nothing else.
-        sure = [name for name in needs if self._bundle.slots[name].type in ("enum", "money", "postcode", "date")]
-        return self._read(text, sure, corrects=False)
-
-    def _read(self, text: str, names: Sequence[str], *, corrects: bool) -> list[Act]:
-        found = []
-        for name in names:
-            reading = self._reader.read(name, text)
-            if reading is not None:
-                found.append(Act("fill", name, reading, corrects=corrects))
-        return found
-
-    def _goal(self, text: str, legal: Legal) -> str:
-        best, score = "", float(SAME_WISH) - 1
-        for name in legal.goals:
-            for phrase in self._bundle.goals[name].entry.get(self._locale, ()):
-                like = fuzz.partial_ratio(phrase.casefold(), text.casefold())
-                if len(text) >= len(phrase) // 2 and like > score:
-                    best, score = name, like
-        return best
-
-    def _asks_for_a_person(self, text: str) -> bool:
-        folded = f" {' '.join(text.casefold().replace(',', ' ').split())} "
-        return any(f" {word.casefold()} " in folded for word in self._bundle.agent.escalation.explicit[self._locale])
+        """What the inner one understands, or a slip in its place."""
+        understood = await self._inner.understand(turn, words, alternatives, heard, legal, context)
+        acts = [_less_sure(act, heard) for act in understood.acts]
+        acts, free = self._slipped(acts, words.reveal(), words, legal)
+        return replace(understood, acts=tuple(acts), free=free or understood.free)
 
     # ---- what it gets wrong
 
     def _slipped(self, acts: list[Act], text: str, words: Personal[str], legal: Legal) -> tuple[list[Act], str]:
         slips = self._slips
-        if self._happens(slips.other_goal):
-            others = [name for name in legal.goals if name != legal.active_goal]
-            return self._planted("another goal", [Act("start", self._chance.choice(others))]), ""
         if self._happens(slips.value_nobody_said) and (made_up := self._made_up(text, words, legal)) is not None:
             return self._planted("a value nobody said", [made_up]), ""
         if self._happens(slips.value_without_words) and (made_up := self._made_up("", words, legal)) is not None:

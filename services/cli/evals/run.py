@@ -8,8 +8,8 @@ from typing import Any
 
 from services.cli.evals.noise import Rates
 from services.cli.evals.proposer import Slips, Understandings, scripted
-from services.cli.evals.result import Played
-from services.cli.evals.runtime import Runtime, runtime
+from services.cli.evals.result import Played, Run
+from services.cli.evals.runtime import runtime
 from services.cli.evals.text_level import TextLevel, plans
 from services.cli.evals.world import Stage, stage
 from services.cli.machine import commit, machine
@@ -25,12 +25,13 @@ class Wanted:
     runs: int = 1
     seed: int = 0
     conversations: int = 0
+    # Scenarios by their ids; none: all of them.
+    only: tuple[str, ...] = ()
     rates: Rates = field(default_factory=Rates)
     slips: Slips = field(default_factory=Slips)
 
 
 Progress = Callable[[Played, int], None]
-Change = Callable[[Runtime], None]
 
 
 async def run_text(
@@ -42,25 +43,16 @@ async def run_text(
     model: str = "scripted",
     understandings: Understandings | None = None,
     progress: Progress = lambda _played, _number: None,
-    change: Change = lambda _: None,
 ) -> dict[str, Any]:
     """The result as a document.
 
-    `understandings` stands for the model (default: the scripted proposer). `change` may alter the runtime before the
-    first call: tests break it on purpose, to see that the gates see. Raises InvalidInputError for a bundle without
-    scenarios or a world, UnavailableError when PostgreSQL or the back end does not start.
+    `understandings` stands for the model (default: the scripted proposer). Raises InvalidInputError for a bundle
+    without scenarios or a world, UnavailableError when PostgreSQL or the back end does not start.
     """
     started = now_s(clock)
     with tempfile.TemporaryDirectory(prefix="trunkline-eval-") as scratch:
-        async with (
-            stage(bundle, directory, Path(scratch)) as world,
-            runtime(world, understandings or scripted(bundle, wanted.slips)) as room,
-        ):
-            change(room)
-            level = TextLevel(world, room, wanted.rates)
-            for number, plan in enumerate(_plans(world, wanted), 1):
-                progress(await level.play(plan), number)
-            level.run.audit = await room.verify_audit()
+        async with stage(bundle, directory, Path(scratch)) as world:
+            played = await play_on(world, wanted, understandings, progress)
     facts = {
         "level": "text",
         "model": model,
@@ -74,8 +66,27 @@ async def run_text(
         "machine": (await machine()).to_json(),
         "commit": commit(),
     }
-    return level.run.to_json(facts)
+    return played.to_json(facts)
 
 
-def _plans(world: Stage, wanted: Wanted) -> Any:
-    return plans(world, conversations=wanted.conversations, runs=wanted.runs, seed=wanted.seed, faults=wanted.faults)
+async def play_on(
+    world: Stage,
+    wanted: Wanted,
+    understandings: Understandings | None = None,
+    progress: Progress = lambda _played, _number: None,
+) -> Run:
+    """Every conversation on a stage that is up, and the audit over all of it."""
+    async with runtime(world, understandings or scripted(world.bundle, wanted.slips)) as room:
+        level = TextLevel(world, room, wanted.rates)
+        drawn = plans(
+            world,
+            conversations=wanted.conversations,
+            runs=wanted.runs,
+            seed=wanted.seed,
+            faults=wanted.faults,
+            only=wanted.only,
+        )
+        for number, plan in enumerate(drawn, 1):
+            progress(await level.play(plan), number)
+        level.run.audit = await room.verify_audit()
+    return level.run

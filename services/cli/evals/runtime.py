@@ -8,22 +8,24 @@ from dataclasses import dataclass
 import asyncpg
 
 from services.cli.evals.proposer import Noted, Understandings
-from services.cli.evals.session_agent import Bridge, Mouth, SessionAgent
+from services.cli.evals.session_agent import Mouth, Noting, SessionAgent
 from services.cli.evals.transcript import Transcript
 from services.cli.evals.world import Stage
 from services.common.clock import SystemClock, VirtualClock
-from services.common.errors import TrunklineError
 from services.common.personal import Personal
 from services.orchestrator.bundles.bundle import Bundle
-from services.orchestrator.control.facade import ControlLayer
 from services.orchestrator.control.facts import Caller
+from services.orchestrator.control.recovery import Recovery
+from services.orchestrator.control.review import Reviewing
 from services.orchestrator.control.room import ControlRoom
 from services.orchestrator.dialogue.locales import pack
 from services.orchestrator.dialogue.manager import Dialogue
 from services.orchestrator.dialogue.session import Session
 from services.orchestrator.store.audit import AuditRoom, open_audit
+from services.orchestrator.store.callbacks import CallbackStore
 from services.orchestrator.store.dialogue import DialogueStore
 from services.orchestrator.store.effects import EffectStore
+from services.orchestrator.store.reviews import ReviewStore
 from services.records.export import export_log
 from services.records.keys import load_log_key, load_personal_store
 from services.records.verify import verify
@@ -31,6 +33,7 @@ from services.records.verify import verify
 # Deadlines of tools are shortened by this, so that a back end that is too slow costs the run little.
 FASTER = 0.25
 LEAST_MS = 150
+BETWEEN_MS = 60_000
 
 
 @dataclass
@@ -43,6 +46,7 @@ class Runtime:
     audit: AuditRoom
     clock: VirtualClock
     dialogues: DialogueStore
+    recovery: Recovery
     understanding: Understandings
 
     async def agent(
@@ -51,13 +55,14 @@ class Runtime:
         """A call from `number` (empty: withheld). `slips`: the scripted proposer may be wrong."""
         caller = Caller(ani=number, locale=locale, transport="sip")
         speaker = pack(locale, self.bundle.agent.locales[locale])
-        layer = ControlLayer(self.room, self.bundle, call_id, caller, locale, speaker)
-        mouth, noted = Mouth(), Noted(locale)
+        layer = Noting(self.room, self.bundle, call_id, caller, locale, speaker)
+        layer.mouth = mouth = Mouth()
+        noted = Noted(locale)
         writer = await self.dialogues.begin(call_id, self.bundle.digest, locale, Personal(number, "number"))
         session = Session(
             Dialogue(self.bundle, locale),
             self.understanding(locale, seed, transcript, noted, slips),
-            Bridge(layer, mouth),
+            layer,
             writer,
             mouth,
             self.clock,
@@ -71,10 +76,9 @@ class Runtime:
     async def settle(self) -> None:
         """As a worker does in the background: acts under way end, those that were left open are asked for."""
         await self.room.drain()
-        executor = self.room.executor(self.room.backend(self.bundle.agent.id))
-        for row in await self.room.effects.left_open(0):
-            with contextlib.suppress(TrunklineError):
-                await executor.recover(self.bundle, row, str(row.request.get("subject", "")))
+        await self.recovery.sweep()
+        # A breaker that this call opened is closed before the next one.
+        await self.clock.advance_ms(BETWEEN_MS)
 
     async def verify_audit(self) -> list[str]:
         """Export and check the log as an auditor would: every finding, and acts in the books without an entry."""
@@ -100,9 +104,21 @@ async def runtime(stage: Stage, understanding: Understandings) -> AsyncIterator[
     """Over a stage. The audit log writes in real time, as it would for any worker."""
     clock = VirtualClock()
     audit = await open_audit(stage.settings, stage.dsn, SystemClock())
-    room = ControlRoom(EffectStore(stage.pool), audit.log, {stage.bundle.agent.id: stage.url}, stage.http, clock)
+    told = audit.log.pending_row
+    # Without a ring the rows are plain: the gates read them.
+    effects = EffectStore(stage.pool, None, told)
+    room = ControlRoom(effects, audit.log, {stage.bundle.agent.id: stage.url}, stage.http, clock)
+    bundle = _hurried(stage.bundle)
+
+    async def load(_digest: str) -> Bundle:
+        return bundle
+
+    room.reviewing = Reviewing(
+        room, ReviewStore(stage.pool, told), CallbackStore(stage.pool, told), load, stage.settings.control.review_s
+    )
+    recovery = Recovery(room, room.reviewing, load, 0.0)
     try:
-        yield Runtime(stage, _hurried(stage.bundle), room, audit, clock, DialogueStore(stage.pool), understanding)
+        yield Runtime(stage, bundle, room, audit, clock, DialogueStore(stage.pool), recovery, understanding)
     finally:
         await room.drain()
         await audit.close(10.0)

@@ -4,7 +4,7 @@ Nothing is replaced but the line (sentences are collected instead of spoken) and
 understanding made of each turn is noted beside, for the trends.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from services.cli.evals.noise import Heard
@@ -13,18 +13,7 @@ from services.cli.evals.proposer import Noted
 from services.cli.evals.trends import Entity
 from services.common.personal import Personal
 from services.orchestrator.control.facade import ControlLayer
-from services.orchestrator.control.model import Proposal, Scalar
-from services.orchestrator.dialogue.model import (
-    EffectDone,
-    Expect,
-    Identified,
-    Judge,
-    Judged,
-    Perform,
-    Read,
-    ReadDone,
-    Say,
-)
+from services.orchestrator.dialogue.model import Expect, Say
 from services.orchestrator.dialogue.ports import Packet, SpeechKind
 from services.orchestrator.dialogue.session import Session
 
@@ -66,51 +55,15 @@ class Mouth:
         )
 
 
-class Bridge:
-    """`dialogue.ports.Control` over the control layer of one call, noting which sentence each speech is."""
+class Noting(ControlLayer):
+    """The control layer, noting which sentence each speech is: nothing else is changed."""
 
-    def __init__(self, layer: ControlLayer, mouth: Mouth) -> None:
-        self.layer, self._mouth = layer, mouth
-
-    async def recognise(self) -> Identified:
-        """By the number."""
-        return await self.layer.recognise()
-
-    async def identify(self, keys: Personal[str]) -> Identified:
-        """By the secret that was keyed."""
-        return await self.layer.identify(keys)
-
-    async def read(self, read: Read) -> ReadDone:
-        """As the layer does."""
-        return await self.layer.read(read)
-
-    async def judge(self, judge: Judge) -> Judged:
-        """As the layer does."""
-        return await self.layer.judge(judge)
-
-    async def perform(self, perform: Perform) -> EffectDone:
-        """As the layer does."""
-        return await self.layer.perform(perform)
-
-    def asked(self, proposal: Proposal, speech: int) -> None:
-        """As the layer does."""
-        self.layer.asked(proposal, speech)
-
-    def played(self, speech: int, complete: bool) -> None:
-        """A speech ended."""
-        self.layer.played(speech, complete)
+    mouth: Mouth
 
     def fill(self, say: Say) -> str:
-        """The sentence, and its name for the transcript."""
-        self._mouth.prompts[say.speech] = say.prompt
-        return self.layer.fill(say)
-
-    def guard(self, free: str) -> str:
         """As the layer does."""
-        return self.layer.guard(free)
-
-    async def restore(self, records: Mapping[str, Sequence[Mapping[str, Scalar]]]) -> None:
-        """No conversation here is taken over."""
+        self.mouth.prompts[say.speech] = say.prompt
+        return super().fill(say)
 
 
 class SessionAgent:

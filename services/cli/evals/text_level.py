@@ -41,11 +41,14 @@ class Plan:
     faults: tuple[Fault, ...] = ()
 
 
-def plans(stage: Stage, *, conversations: int, runs: int, seed: int, faults: bool) -> Iterator[Plan]:
-    """Every scenario `runs` times (those that need faults only with `faults`), then seeded-random callers."""
+def plans(
+    stage: Stage, *, conversations: int, runs: int, seed: int, faults: bool, only: Sequence[str] = ()
+) -> Iterator[Plan]:
+    """Every scenario (of `only`, if there are any) `runs` times, those that need faults only with `faults`; then
+    seeded-random callers."""
     for run in range(runs):
         for scenario in stage.bundle.scenarios():
-            if faults or not scenario.faults:
+            if (faults or not scenario.faults) and (not only or scenario.id in only):
                 yield Plan(
                     scenario.id,
                     run,
@@ -83,15 +86,14 @@ class TextLevel:
     runtime: Runtime
     rates: Rates = field(default_factory=Rates)
     run: Run = field(default_factory=Run)
-    _number: int = 0
 
     async def play(self, plan: Plan) -> Played:
         """One conversation, its books and its verdict."""
-        self._number += 1
+        self.stage.numbers[0] += 1
         chance = random.Random(plan.seed)
         caller, customer, locale = self._caller(plan, chance)
-        subject = f"e{self._number}-{customer}"
-        number = f"+4479{self._number:08}"
+        subject = f"e{self.stage.numbers[0]}-{customer}"
+        number = f"+4479{self.stage.numbers[0]:08}"
         scenario = plan.scenario
         withheld = scenario is not None and scenario.withheld
         person = self.stage.world.customers[customer]
@@ -103,7 +105,7 @@ class TextLevel:
         rates = self.rates if noisy else CLEAN
         recogniser = Recogniser.of(self.stage.bundle, locale, random.Random(f"{plan.seed}/ears"), rates)
         agent = await self.runtime.agent(
-            f"call-{self._number}",
+            f"call-{self.stage.numbers[0]}",
             "" if withheld else number,
             locale,
             f"{plan.seed}/model",
@@ -162,10 +164,10 @@ class TextLevel:
         self, plan: Plan, script: Transcript, caller: Caller, person: Customer, *, withheld: bool, before: int
     ) -> Judged:
         books, subject = self.stage.books, script.subject
-        call = f"call-{self._number}"
-        rows = await self.stage.pool.fetch(
-            "SELECT tool, state, turn, wire_key, request FROM effects WHERE call_id = $1", call
-        )
+        call = f"call-{self.stage.numbers[0]}"
+        asked = await self.stage.pool.fetch("SELECT effect_id, turn FROM effects WHERE call_id = $1", call)
+        turns: dict[str, int] = {row["effect_id"]: row["turn"] for row in asked}
+        rows = await self.runtime.room.effects.of_call(call)
         reviews = await self.stage.pool.fetchval(
             "SELECT count(*) FROM reviews JOIN effects USING (effect_id) WHERE call_id = $1", call
         )
@@ -176,7 +178,7 @@ class TextLevel:
             forbidden=await books.forbidden(subject),
             known=frozenset(await books.known(subject)),
             records=frozenset(await books.records(subject)),
-            effects=[EffectSeen(r["tool"], r["state"], r["turn"], r["wire_key"], r["request"]) for r in rows],
+            effects=[EffectSeen(r.tool, r.state, turns[r.effect_id], r.wire_key, r.request) for r in rows],
             reviews=reviews,
             wanted=caller.wanted(),
             exact=plan.scenario is not None,

@@ -113,6 +113,8 @@ class Stage:
     http: aiohttp.ClientSession
     books: Books
     faults: FaultSwitch
+    # How many calls there were: each has its own customer and number.
+    numbers: list[int]
 
     async def enter(self, customer: str, subject: str, number: str, extra: str = "") -> None:
         """Put one caller into the books. Raises InvalidInputError for SQL that the back end's database refuses."""
@@ -152,7 +154,7 @@ async def stage(bundle: Bundle, directory: Path, data_dir: Path) -> AsyncIterato
         try:
             async with _back_end(script, server.dsn) as url, aiohttp.ClientSession() as http:
                 books = Books(pool, world)
-                yield Stage(bundle, world, settings, pool, server.dsn, url, http, books, FaultSwitch(url, http))
+                yield Stage(bundle, world, settings, pool, server.dsn, url, http, books, FaultSwitch(url, http), [0])
         finally:
             pool.terminate()
             await asyncio.sleep(0)
