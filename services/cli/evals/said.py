@@ -11,6 +11,8 @@ from decimal import Decimal, InvalidOperation
 
 from text_to_num import alpha2digit
 
+from services.cli.evals.noise import FILLERS
+
 # 1,250.50 and 1.250,50; a time; digits; letters and digits of a reference.
 _FIGURE = re.compile(r"\d+(?:[.,:]\d+)*")
 # Three single letters or digits in a row, or digits in pairs.
@@ -107,6 +109,8 @@ class Grounds:
 
     def __init__(self, locale: str) -> None:
         self._locale = locale
+        # Put between letters that are spelled, they are no part of what was spelled.
+        self._fillers = frozenset(FILLERS.get(locale[:2], ()))
         self._numbers: set[Decimal] = set()
         self._tight: list[str] = []
         self._tokens: set[str] = set()
@@ -128,6 +132,7 @@ class Grounds:
 
     def add_words(self, text: str) -> None:
         """Words that were said to the agent, or stand in its own sentences without any place."""
+        text = " ".join(word for word in text.split() if word.casefold() not in self._fillers)
         for one in (text, digits_of_words(text, self._locale)):
             self.add_value(one)
             # "12 pounds 50" is one amount.

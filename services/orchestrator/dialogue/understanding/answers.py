@@ -154,7 +154,7 @@ class Grammars:
         best: tuple[str, Reading] | None = None
         for name in reversed(legal.filled):
             reading = self._read(name, instead) if self.bundle.slots[name].type != "text" else None
-            if reading is not None and (best is None or reading.confidence > best[1].confidence):
+            if reading is not None and (best is None or _nearness(reading) > _nearness(best[1])):
                 best = (name, reading)
         if best is None:
             return None
@@ -249,3 +249,10 @@ def _typed(reading: Reading | None) -> dict[str, Scalar]:
     if not isinstance(data, Mapping):
         return {}
     return {k: v for k, v in data.items() if not isinstance(v, str) or any(c.isdigit() for c in v)}
+
+
+def _nearness(reading: Reading) -> tuple[bool, float]:
+    """A bare amount is said of an amount before it is said of the payment that has it ("no, fifty")."""
+    data = reading.data.reveal()
+    only_amount = isinstance(data, Mapping) and all(name.endswith("_minor") for name in data)
+    return not only_amount, reading.confidence
