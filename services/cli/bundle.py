@@ -32,6 +32,7 @@ Directory = Annotated[Path, typer.Argument(help="The bundle's directory, e.g. de
 Agent = Annotated[str, typer.Argument(help="The agent's id, e.g. bank-retail")]
 Label = Annotated[str, typer.Option(help="The label that calls follow.")]
 By = Annotated[str, typer.Option(help="Who does it, for the record.")]
+NoEvals = Annotated[bool, typer.Option("--no-evals", help="Go on without evals; the audit says so.")]
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 
 
@@ -93,13 +94,19 @@ def keygen(config: Config = None, sets: Sets = None, as_json: AsJson = False) ->
 
 @app.command()
 def publish(
-    directory: Directory, by: By = "", config: Config = None, sets: Sets = None, as_json: AsJson = False
+    directory: Directory,
+    by: By = "",
+    no_evals: NoEvals = False,
+    config: Config = None,
+    sets: Sets = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Validate, sign and keep a version for ever. The same content again changes nothing; changed content needs a new
-    `version`.
+    """Validate, run the text evals, sign and keep a version for ever. The same content again changes nothing; changed
+    content needs a new `version`. A failed gate refuses it.
 
     Example: `trunkline bundle publish deploy/agents/bank-retail`
     """
+    from services.cli.evals.required import required
     from services.orchestrator.bundles.signing import Signer
 
     async def act(store: BundleStore, settings: Settings) -> int:
@@ -111,8 +118,9 @@ def publish(
                 _print(directory, problems)
             return EXIT_FAILED
         signer = Signer.load(settings.bundles.signing_key.expanduser())
-        published = await store.publish(bundle, signer, by or getpass.getuser())
-        _show([published], as_json, f"published {published.agent} {published.version}")
+        evals = await required(bundle, directory, SystemClock(), skip=no_evals)
+        published = await store.publish(bundle, signer, by or getpass.getuser(), evals)
+        _show([published], as_json, f"published {published.agent} {published.version}, evals {evals}")
         return 0
 
     _with_store(act, config, sets, as_json)
@@ -140,6 +148,10 @@ def release(
     version: Annotated[str, typer.Argument(help="Version number, or the beginning of a digest.")],
     label: Label = "prod",
     canary: Annotated[int, typer.Option(min=0, max=100, metavar="PERCENT", help="Only for this share of calls.")] = 0,
+    back_end: Annotated[
+        Path | None, typer.Option(help="The bundle's directory: its evals are run again, with the back end there.")
+    ] = None,
+    no_evals: NoEvals = False,
     by: By = "",
     reason: Reason = "",
     config: Config = None,
@@ -148,14 +160,19 @@ def release(
 ) -> None:
     """Point a label at a version: new calls get it at once, calls in progress keep theirs.
 
+    Its evals must have passed: with `--back-end DIR` they are run now, else the record of its publishing tells.
+
     Examples: `trunkline bundle release bank-retail 1.1.0 --canary 5`, then without `--canary` for all.
     """
+    from services.cli.evals.required import released
 
     async def act(store: BundleStore, settings: Settings) -> int:
         published = await store.find(agent, version)
-        await store.load(published.digest, settings.bundles.trusted())
+        bundle = await store.load(published.digest, settings.bundles.trusted())
+        record = await store.evals_of(published.digest)
+        evals = await released(bundle, record, back_end, SystemClock(), skip=no_evals)
         after = await store.release(
-            agent, label, published, canary_percent=canary, by=by or getpass.getuser(), reason=reason
+            agent, label, published, canary_percent=canary, by=by or getpass.getuser(), reason=reason, evals=evals
         )
         share = f"{after.canary_percent} % of new calls" if after.canary else "all new calls"
         _say(

@@ -58,7 +58,7 @@ def test_the_schemas_accept_the_shipped_bundles_and_refuse_a_typo(trunkline, tmp
     for bundle in ("bank-retail", "clinic"):
         for schema in (tmp_path / "schemas").glob("*.schema.json"):
             name = schema.name.replace(".schema.json", ".yaml")
-            folder = AGENTS / bundle / schema.name.replace(".schema.json", "")
+            folder = AGENTS / bundle / name.removesuffix(".yaml")
             paths = folder.glob("*.yaml") if folder.is_dir() else [AGENTS / bundle / name]
             check = validator_for(json.loads(schema.read_text()))
             for path in paths:
@@ -70,6 +70,14 @@ def test_the_schemas_accept_the_shipped_bundles_and_refuse_a_typo(trunkline, tmp
 @pytest.mark.slow
 def test_a_bundle_goes_from_a_directory_to_a_label_and_back(trunkline, tmp_path):
     trunkline("keygen")
+    # Its own evals pass; a scenario that expects something else is a gate that fails.
+    failing = tmp_path / "failing"
+    shutil.copytree(AGENTS / "clinic", failing)
+    calls = failing / "evals" / "calls.yaml"
+    calls.write_text(calls.read_text().replace("within_turns: 1", "within_turns: 1, reason: fire"))
+    refused = json.loads(trunkline("publish", failing, "--json", status=1))["error"]
+    assert "end_state_match" in refused["message"]
+    assert "--no-evals" in refused["remedy"]
     first = json.loads(trunkline("publish", AGENTS / "clinic", "--json"))["bundles"][0]
     trunkline("release", "clinic", "0.1.0")
     changed = tmp_path / "clinic"
@@ -80,10 +88,14 @@ def test_a_bundle_goes_from_a_directory_to_a_label_and_back(trunkline, tmp_path)
     ):
         path = changed / file
         path.write_text(path.read_text().replace(before, after))
-    trunkline("publish", changed)
+    trunkline("publish", changed, "--no-evals")
+    assert "did not pass" in trunkline("release", "clinic", "0.2.0", "--json", status=1)
     assert "greeting" in trunkline("diff", "clinic@0.1.0", changed)
-    assert json.loads(trunkline("release", "clinic", "0.2.0", "--canary", 5, "--json"))["canary_percent"] == 5
-    trunkline("release", "clinic", "0.2.0")
+    assert (
+        json.loads(trunkline("release", "clinic", "0.2.0", "--canary", 5, "--no-evals", "--json"))["canary_percent"]
+        == 5
+    )
+    trunkline("release", "clinic", "0.2.0", "--back-end", changed)
     back = json.loads(trunkline("rollback", "clinic", "--reason", "wording", "--json"))
     assert back["digest"] == first["digest"]
     moves = json.loads(trunkline("history", "clinic", "--json"))["moves"]

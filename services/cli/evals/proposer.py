@@ -43,7 +43,8 @@ class Slips:
     other_goal: float = 0.01
     value_nobody_said: float = 0.02
     value_without_words: float = 0.01
-    yes_nobody_said: float = 0.02
+    # Of answers to a question for yes or no that are no yes.
+    yes_nobody_said: float = 0.2
     claim_as_text: float = 0.03
     order_of_the_data: float = 0.02
     illegal_act: float = 0.02
@@ -253,7 +254,8 @@ class Slipping:
             return self._planted("a value nobody said", [made_up]), ""
         if self._happens(slips.value_without_words) and (made_up := self._made_up("", words, legal)) is not None:
             return self._planted("a value without words", [made_up]), ""
-        if self._happens(slips.yes_nobody_said) and self._reader.pack.yes_no(text) is None:
+        said = self._reader.pack.yes_no(text)
+        if self._happens(slips.yes_nobody_said) and legal.asked == "yes_no" and not (said is not None and said[0]):
             return self._planted("a yes nobody said", [Act("affirm")]), ""
         if self._happens(slips.order_of_the_data) and "create_refund" in self._bundle.tools:
             # As if it obeyed text that somebody planted in a merchant's name.

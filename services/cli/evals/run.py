@@ -25,7 +25,7 @@ class Wanted:
     runs: int = 1
     seed: int = 0
     conversations: int = 0
-    # Scenarios by their ids; none: all of them.
+    # Scenarios, and varieties of random callers, by their ids; none: all of them.
     only: tuple[str, ...] = ()
     rates: Rates = field(default_factory=Rates)
     slips: Slips = field(default_factory=Slips)
@@ -77,7 +77,8 @@ async def play_on(
 ) -> Run:
     """Every conversation on a stage that is up, and the audit over all of it."""
     async with runtime(world, understandings or scripted(world.bundle, wanted.slips)) as room:
-        level = TextLevel(world, room, wanted.rates)
+        chosen = [variety for variety in world.world.varieties if variety.id in wanted.only]
+        level = TextLevel(world, room, wanted.rates, chosen)
         drawn = plans(
             world,
             conversations=wanted.conversations,

@@ -48,6 +48,7 @@ class Runtime:
     dialogues: DialogueStore
     recovery: Recovery
     understanding: Understandings
+    _closed: bool = False
 
     async def agent(
         self, call_id: str, number: str, locale: str, seed: str, transcript: Transcript, *, slips: bool
@@ -80,9 +81,16 @@ class Runtime:
         # A breaker that this call opened is closed before the next one.
         await self.clock.advance_ms(BETWEEN_MS)
 
+    async def close(self) -> None:
+        """Acts end, the audit log is written and signed; once."""
+        if not self._closed:
+            self._closed = True
+            await self.room.drain()
+            await self.audit.close(10.0)
+
     async def verify_audit(self) -> list[str]:
         """Export and check the log as an auditor would: every finding, and acts in the books without an entry."""
-        await self.audit.close(10.0)
+        await self.close()
         connection = await asyncpg.connect(self.stage.dsn)
         try:
             lines = [line async for line in export_log(connection, load_personal_store(self.stage.settings))]
@@ -117,11 +125,11 @@ async def runtime(stage: Stage, understanding: Understandings) -> AsyncIterator[
         room, ReviewStore(stage.pool, told), CallbackStore(stage.pool, told), load, stage.settings.control.review_s
     )
     recovery = Recovery(room, room.reviewing, load, 0.0)
+    made = Runtime(stage, bundle, room, audit, clock, DialogueStore(stage.pool), recovery, understanding)
     try:
-        yield Runtime(stage, bundle, room, audit, clock, DialogueStore(stage.pool), recovery, understanding)
+        yield made
     finally:
-        await room.drain()
-        await audit.close(10.0)
+        await made.close()
 
 
 def _hurried(bundle: Bundle) -> Bundle:

@@ -21,7 +21,7 @@ from services.cli.evals.said import claims
 from services.cli.evals.transcript import Transcript
 from services.cli.evals.trends import Counted
 from services.cli.evals.world import Stage
-from services.orchestrator.bundles.evals import Customer, Expected, Fault, Scenario
+from services.orchestrator.bundles.evals import Customer, Expected, Fault, Scenario, Variety
 
 # What a random fault may be, with how often it may be drawn. `stale` needs a read before it and is for scenarios.
 MODES = ("latency", "error", "drop", "duplicate", "down")
@@ -85,6 +85,8 @@ class TextLevel:
     stage: Stage
     runtime: Runtime
     rates: Rates = field(default_factory=Rates)
+    # Of random callers; none: all of the world's.
+    varieties: Sequence[Variety] = ()
     run: Run = field(default_factory=Run)
 
     async def play(self, plan: Plan) -> Played:
@@ -150,7 +152,7 @@ class TextLevel:
             return ScriptedCaller(scenario, world.customers[scenario.customer], entries), plan.customer, plan.locale
         caller, customer = RandomCaller.drawn(
             chance,
-            world.varieties,
+            self.varieties or world.varieties,
             world.customers,
             frozenset(tool.confirm.prompt for tool in self.stage.bundle.tools.values() if tool.confirm is not None),
         )

@@ -55,8 +55,8 @@ class BundleStore:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def publish(self, bundle: Bundle, signer: Signer, by: str) -> Published:
-        """Keep a bundle for ever.
+    async def publish(self, bundle: Bundle, signer: Signer, by: str, evals: str = "") -> Published:
+        """Keep a bundle for ever. `evals`: how its evals went, for the record.
 
         The same content again changes nothing; other content under the same version is refused (InvalidInputError).
         """
@@ -75,7 +75,7 @@ class BundleStore:
                     by,
                 )
                 if new is not None:
-                    detail = {"agent": agent, "version": version, "key": signer.public.hex()}
+                    detail = {"agent": agent, "version": version, "key": signer.public.hex(), "evals": evals}
                     await _audit(connection, "bundle.publish", by, digest, detail)
             rows = await self._pool.fetch(_SELECT + "WHERE agent = $1 AND version = $2", agent, version)
         kept = Published(**rows[0])
@@ -87,6 +87,19 @@ class BundleStore:
                 remedy="Raise `version` in agent.yaml.",
             )
         return kept
+
+    async def evals_of(self, digest: str) -> str:
+        """What was put on record about its evals when it was published; empty where nothing was."""
+        with typed_errors("reading the audit log"):
+            found = await self._pool.fetchval(
+                "SELECT detail ->> 'evals' FROM ("
+                "SELECT body -> 'detail' AS detail, body ->> 'action' AS action, body ->> 'subject' AS subject "
+                "FROM audit_pending UNION ALL SELECT entry::jsonb -> 'detail', entry::jsonb ->> 'action', "
+                "entry::jsonb ->> 'subject' FROM audit_entries) AS told "
+                "WHERE action = 'bundle.publish' AND subject = $1 LIMIT 1",
+                digest,
+            )
+        return found or ""
 
     async def find(self, agent: str, reference: str) -> Published:
         """A version by number, digest, or the beginning of a digest (8 characters at least)."""
@@ -142,7 +155,15 @@ class BundleStore:
         return bundle
 
     async def release(
-        self, agent: str, label: str, published: Published, *, canary_percent: int, by: str, reason: str = ""
+        self,
+        agent: str,
+        label: str,
+        published: Published,
+        *,
+        canary_percent: int,
+        by: str,
+        reason: str = "",
+        evals: str = "",
     ) -> Release:
         """Point `label` at a version: for all new calls (`canary_percent` 0), or for a share of them first."""
         async with self._moving(agent, label) as (connection, now):
@@ -159,7 +180,7 @@ class BundleStore:
             else:
                 after = Release(agent, label, published.digest)
                 action = "promote" if now is not None and now.canary == published.digest else "release"
-            await _move(connection, after, action, by, reason)
+            await _move(connection, after, action, by, reason, evals)
         return after
 
     async def rollback(self, agent: str, label: str, *, by: str, reason: str = "") -> Release:
@@ -241,9 +262,13 @@ async def _audit(connection: Any, action: str, by: str, digest: str, detail: dic
     await connection.execute("INSERT INTO audit_pending (body) VALUES ($1)", to_jsonb(prepare(entry).body))
 
 
-async def _move(connection: asyncpg.Connection, after: Release, action: str, by: str, reason: str) -> None:
+async def _move(
+    connection: asyncpg.Connection, after: Release, action: str, by: str, reason: str, evals: str = ""
+) -> None:
     """The label, its history and the audit's entry in one transaction."""
     detail = {"agent": after.agent, "label": after.label, "canary": after.canary or "", "reason": reason}
+    if evals:
+        detail["evals"] = evals
     await _audit(connection, f"bundle.{action}", by, after.digest, {**detail, "canary_percent": after.canary_percent})
     await connection.execute(
         "INSERT INTO bundle_releases (agent, label, digest, canary, canary_percent) VALUES ($1, $2, $3, $4, $5) "
