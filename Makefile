@@ -21,8 +21,15 @@ lint: .venv/.dev ## format, lint, types, import rules, protos
 	$(BIN)/lint-imports
 	cd proto && ../$(BIN)/buf lint
 
-unit: .venv/.dev ## the tests alone
+# What runs in real time, on real models or against other programs has the machine for itself; the rest shares it.
+APART := slow or models or peer
+unit: .venv/.dev ## the tests alone (PYTEST_ARGS="tests/tts -x": some of them)
+ifdef PYTEST_ARGS
 	$(BIN)/pytest $(PYTEST_ARGS)
+else
+	$(BIN)/pytest -n 2 --dist loadfile -m "not ($(APART))"
+	$(BIN)/pytest -m "$(APART)"
+endif
 
 venv: .venv/.dev ## the environment for development
 
