@@ -2,18 +2,22 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from services.cli.options import AsJson, Config, Sets
+from services.cli.options import AsJson, Config, Sets, load_launch
 from services.cli.terminal import EXIT_FAILED, run
 from services.common.clock import SystemClock
 from services.common.errors import InvalidInputError
+from services.common.settings import Settings
 from services.orchestrator.bundles.bundle import Bundle
+
+if TYPE_CHECKING:
+    from services.cli.evals.run import Wanted
 
 Directory = Annotated[Path, typer.Argument(help="The bundle's directory, e.g. deploy/agents/bank-retail")]
 
@@ -28,6 +32,7 @@ def evals(
     runs: Annotated[int, typer.Option(min=1, max=100, help="How often each scenario is played.")] = 1,
     seed: Annotated[int, typer.Option(help="The same seed plays the same conversations.")] = 0,
     conversations: Annotated[int, typer.Option(min=0, max=100_000, help="Seeded-random callers beside.")] = 0,
+    only: Annotated[list[str] | None, typer.Option(help="Only this scenario or variety. Repeatable.")] = None,
     model: Annotated[str, typer.Option(help="Understanding: `scripted` (noisy on purpose) or `real`.")] = "scripted",
     html: Annotated[Path | None, typer.Option(help="Write a report to read and compare.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the result as JSON to this file.")] = None,
@@ -44,15 +49,25 @@ def evals(
     `… --model real --runs 5`.
     """
 
+    from services.cli.evals.run import Wanted
+
+    settings = load_launch(config, None, sets, "real", as_json).settings
+
     async def main() -> int:
         if text and audio:
             raise InvalidInputError("--audio", expected="one level", got="--text and --audio")
+        if audio:
+            raise InvalidInputError(
+                "--audio",
+                expected="--text",
+                got="--audio",
+                remedy="Not there yet; `trunkline demo` does bank business by voice and checks the books.",
+            )
         if model not in ("scripted", "real"):
             raise InvalidInputError("--model", expected="scripted or real", got=repr(model))
         bundle = load(directory)
-        document = await _play(
-            bundle, directory, audio, faults, runs, seed, conversations, model, config, sets, as_json
-        )
+        wanted = Wanted(faults, runs, seed, conversations, tuple(only or ()))
+        document = await _play(bundle, directory, wanted, model, settings, as_json)
         write(document, html, out)
         if as_json:
             typer.echo(json.dumps(document, ensure_ascii=False))
@@ -64,35 +79,31 @@ def evals(
 
 
 async def _play(
-    bundle: Bundle,
-    directory: Path,
-    audio: bool,
-    faults: bool,
-    runs: int,
-    seed: int,
-    conversations: int,
-    model: str,
-    config: Path | None,
-    sets: list[str] | None,
-    as_json: bool,
+    bundle: Bundle, directory: Path, wanted: "Wanted", model: str, settings: Settings, as_json: bool
 ) -> dict[str, Any]:
-    from services.cli.evals.run import Wanted, run_text
+    from services.cli.evals.real_model import real
+    from services.cli.evals.run import run_text
     from services.common.log import configure_logging
     from services.common.settings import LogSettings
 
     # What the runtime logs of faults that are meant is of no use to who reads the result.
     configure_logging(LogSettings(level="error"), "trunkline")
-    if audio:
-        raise InvalidInputError(
-            "--audio", expected="--text", got="--audio", remedy="The audio level is not there yet: docs/evals.md."
-        )
-    wanted = Wanted(faults=faults, runs=runs, seed=seed, conversations=conversations)
-    total = conversations + runs * sum(1 for one in bundle.scenarios() if faults or not one.faults)
+    scenarios = sum(1 for one in bundle.scenarios() if wanted.faults or not one.faults)
+    clock = SystemClock()
     with Bar(console=Console(stderr=True), transient=True, disable=as_json) as bar:
-        task = bar.add_task("conversations", total=total)
-        return await run_text(
-            bundle, directory, wanted, SystemClock(), model=model, progress=lambda _played, _number: bar.advance(task)
-        )
+        task = bar.add_task("conversations", total=wanted.conversations + wanted.runs * scenarios)
+        if model == "scripted":
+            return await run_text(bundle, directory, wanted, clock, progress=lambda _one, _number: bar.advance(task))
+        async with real(bundle, settings, clock) as understandings:
+            return await run_text(
+                bundle,
+                directory,
+                wanted,
+                clock,
+                model=model,
+                understandings=understandings,
+                progress=lambda _one, _number: bar.advance(task),
+            )
 
 
 def load(directory: Path) -> Bundle:
