@@ -57,8 +57,10 @@ class Row:
     dip: Dip
     signs: tuple[str, ...]
     certain: bool
+    tail: float
     over: bool
     lasts_ms: float
+    kind: str = ""
 
 
 class Recorder(Replay):
@@ -109,18 +111,18 @@ def rows_of(entry: Entry, dips: Sequence[Dip]) -> list[Row]:
             continue
         reading = completeness.read(dip.text, words, _expectation(entry.item))
         lasts_ms = float("inf") if over else held[-1].end_ms - dip.last_voiced_ms
-        rows.append(Row(entry.hearing.sha, dip, reading.signs, reading.certain, over, lasts_ms))
+        rows.append(Row(entry.hearing.sha, dip, reading.signs, reading.certain, reading.tail, over, lasts_ms, entry.item.kind))
     return rows
 
 
-NAMES = ("bias", "audio", *completeness.WEIGHTS)
-PRIOR = np.array([endpoint.BIAS, endpoint.AUDIO, *completeness.WEIGHTS.values()])
+NAMES = ("bias", "audio", "tail", *completeness.WEIGHTS)
+PRIOR = np.array([endpoint.BIAS, endpoint.AUDIO, completeness.TAIL, *completeness.WEIGHTS.values()])
 
 
 def features(row: Row) -> list[float]:
-    """1, the first prediction's log-odds, one per sign."""
+    """1, the first prediction's log-odds, the tail's, one per sign."""
     audio = endpoint.logit(row.dip.predictions[0][1]) if row.dip.predictions else 0.0
-    return [1.0, audio, *(float(name in row.signs) for name in completeness.WEIGHTS)]
+    return [1.0, audio, row.tail, *(float(name in row.signs) for name in completeness.WEIGHTS)]
 
 
 def fit(x: Floats, y: Floats) -> Floats:
@@ -155,7 +157,7 @@ class Shape:
 def ends_at_ms(row: Row, weights: Floats, shape: Shape, shift_ms: float) -> float:
     """When the turn would end if the silence lasted for ever, as the turn-taker decides: regraded by each answer."""
     said = dict(zip(NAMES, weights, strict=True))
-    text = sum(said[sign] for sign in row.signs)
+    text = sum(said[sign] for sign in row.signs) + said["tail"] * row.tail
     known = sorted([(row.dip.text_ms, None), *row.dip.predictions], key=lambda answer: answer[0])
     audio, have_text, at = 0.0, False, 0.0
     for (answered_ms, probability), (next_ms, _) in zip(known, [*known[1:], (1e9, None)], strict=True):
@@ -231,7 +233,7 @@ def main() -> None:
     ):
         print(
             f"{name:22} {before:6.2f} → {after:6.2f}   seen {seen}"
-            + (f", {ends / seen:.0%} ends" if seen and name not in NAMES[:2] else "")
+            + (f", {ends / seen:.0%} ends" if seen and name not in NAMES[:3] else "")
         )
     turns = settings.orchestrator.turns
     shapes = [

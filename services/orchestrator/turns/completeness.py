@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from services.orchestrator.turns.answers import Extent, extent, spelled_letters, spoken_digits
 from services.orchestrator.turns.expectation import OPEN, Expectation
 from services.orchestrator.turns.lexicon.words import Lexicon, words_of
+from services.orchestrator.turns.tail import log_odds as tail_log_odds
 
 # Fitted by `python -m benchmarks.turn_weights` (maximum a posteriori, a Gaussian prior of width 1 around weights set by
 # hand) to 558 dips of 345 items of the tuning half of the turn-taking set, half of them ends. What is rare there stays
@@ -36,12 +37,15 @@ WEIGHTS: Mapping[str, float] = {
     "not the answer yet": -1.5,
     "story": -1.2,
 }
+# Of the log-odds that other people's utterances end with such words (tail.py), where an answer is not counted.
+TAIL = 0.6
 _OF_EXTENT: dict[Extent, str] = {
     "whole": "whole answer",
     "answered": "answered",
     "part": "part of the answer",
     "none": "not the answer yet",
 }
+_MEASURED = ("whole answer", "answered", "part of the answer", "short answer", "digits last", "letters last")
 LONGEST_PHRASE = 5
 # "The other one" and "until nine" end with a digit, but are no number in the making.
 LEAST_DIGITS = 2
@@ -49,11 +53,15 @@ LEAST_DIGITS = 2
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`log_odds` of "complete" from the text alone; `signs` that were seen; `certain`: nothing can follow."""
+    """`log_odds` of "complete" from the text alone; `signs` that were seen; `certain`: nothing can follow.
+
+    `tail`: what the last words say by themselves, before it is weighed; 0.0 where they are not asked.
+    """
 
     log_odds: float
     signs: tuple[str, ...]
     certain: bool = False
+    tail: float = 0.0
 
     @property
     def probability(self) -> float:
@@ -66,7 +74,16 @@ def read(text: str, lexicon: Lexicon, expected: Expectation = OPEN) -> Reading:
     signs = tuple(_signs(text.strip(), lexicon, expected))
     certain = "whole answer" in signs or ("short answer" in signs and expected.kind in ("open", "yes_no", "choice"))
     open_ended = any(sign in signs for sign in ("trailing off", "filler last", "open word last"))
-    return Reading(sum(WEIGHTS[sign] for sign in signs), signs, certain and not open_ended)
+    tail = _tail(text, signs, lexicon)
+    weighed = sum(WEIGHTS[sign] for sign in signs) + TAIL * tail
+    return Reading(weighed, signs, certain and not open_ended, tail)
+
+
+def _tail(text: str, signs: tuple[str, ...], lexicon: Lexicon) -> float:
+    """Sentences only: numbers, letters, dates and short answers are measured against the question."""
+    if any(sign in signs for sign in _MEASURED):
+        return 0.0
+    return tail_log_odds(words_of(text), lexicon.language)
 
 
 def _signs(text: str, lexicon: Lexicon, expected: Expectation) -> list[str]:
