@@ -20,6 +20,15 @@ BELOW_PEAK_DB = 35.0
 ONSET_BELOW_PEAK_DB = 28.0
 LOOK_BACK_NS = 160_000_000
 QUIET_DB = -90.0
+# On a line so noisy (the utterance's peak is less above it) the voice detector hears other voices too; a quiet line has
+# 44 dB and more, one with noise 20 dB under the caller 33 dB at most.
+NOISY_LINE_DB = 36.0
+# There, what stays this much below the caller's own level for so long is not the caller: in so long a time somebody who
+# speaks comes to a loud syllable.
+FADED_DB = 8.0
+FADED_NS = 8 * FRAME_NS
+# So much speech makes a level to compare with.
+LEVEL_NS = 8 * FRAME_NS
 # How fast the noise of the line is followed, per frame.
 FLOOR_FOLLOW = 0.05
 
@@ -49,6 +58,9 @@ class SpeechDetector:
         self.pause_ns = 0
         self._power = 0.0
         self._powers = 0
+        # Faint voices since when, and where the caller's own speech ended before them.
+        self._faint_ns = 0
+        self._clear_ns = 0
 
     @property
     def level_db(self) -> float | None:
@@ -66,7 +78,9 @@ class SpeechDetector:
         if not self.active or self._dipped:
             return self._listen(frame)
         self.voiced = frame.probability >= self._settings.silence_threshold
-        if self.voiced:
+        if self.voiced and self._fades(frame):
+            self.voiced, self.last_voiced_ns = False, self._clear_ns
+        elif self.voiced:
             self._extend(frame)
         else:
             self._trail(frame)
@@ -76,17 +90,17 @@ class SpeechDetector:
         """The taker saw a pause: from here speech must prove itself again."""
         self._dipped = True
         self.voiced = False
-        self._run_ns = 0
+        self._run_ns = self._faint_ns = 0
 
     def reset(self) -> None:
         """The utterance is over."""
         self.active = self.voiced = self._dipped = False
-        self._run_ns = self.voiced_ns = 0
+        self._run_ns = self.voiced_ns = self._faint_ns = 0
         self._peak_db = QUIET_DB
         self._power, self._powers = 0.0, 0
 
     def _listen(self, frame: VadFrame) -> Edge | None:
-        if frame.probability < self._settings.speech_threshold:
+        if frame.probability < self._settings.speech_threshold or (self._dipped and self._faint(frame)):
             # One weak frame does not undo an onset; silence does.
             self._run_ns = max(0, self._run_ns - FRAME_NS)
             return None
@@ -107,14 +121,32 @@ class SpeechDetector:
         self._extend(frame)
         return edge
 
+    def _faint(self, frame: VadFrame) -> bool:
+        """On a noisy line: hardly the caller, by its level."""
+        level_db, above_db = self.level_db, self.above_noise_db
+        if level_db is None or above_db is None or above_db >= NOISY_LINE_DB or not frame.levels_db:
+            return False
+        return self._powers * FRAME_NS >= LEVEL_NS and max(frame.levels_db) < level_db - FADED_DB
+
+    def _fades(self, frame: VadFrame) -> bool:
+        """It has been faint for so long now that the caller's speech ended where it began to be."""
+        if not self._faint(frame):
+            self._faint_ns = 0
+            return False
+        if self._faint_ns == 0:
+            self._clear_ns = self.last_voiced_ns
+        self._faint_ns += FRAME_NS
+        return self._faint_ns >= FADED_NS
+
     def _extend(self, frame: VadFrame) -> None:
         self.voiced_ns += FRAME_NS
         if not frame.levels_db:
             self.last_voiced_ns = frame.end_ns
             return
         self._peak_db = max(self._peak_db - 0.05, *frame.levels_db)
-        self._power += 10 ** (max(*frame.levels_db, QUIET_DB) / 10)
-        self._powers += 1
+        if not self._faint_ns:
+            self._power += 10 ** (max(*frame.levels_db, QUIET_DB) / 10)
+            self._powers += 1
         least = self._least_db()
         part_ns = FRAME_NS // len(frame.levels_db)
         for back, level in enumerate(reversed(frame.levels_db)):
