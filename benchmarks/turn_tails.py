@@ -1,13 +1,15 @@
 """Learns where utterances end: `python -m benchmarks.turn_tails --corpus DIR` writes turns/lexicon/tails_en.tsv.
 
 Text: what callers and users wrote or said to banks, restaurants, hotels, coffee bars and cinemas, from two public
-collections, both CC BY 4.0: PolyAI's task-specific-datasets (banking77, span extraction, NLU++; Casanueva et al. 2020,
-Coope et al. 2020, Casanueva et al. 2022) and Google's Taskmaster-3 and -4 (Byrne et al.). `--corpus` is a directory with
-their files in the folders `task-specific-datasets` and `Taskmaster`; `SOURCES` says which. Nothing of the turn-taking
-set is in it, of neither half.
+collections, both CC BY 4.0: PolyAI's task-specific-datasets (banking77, span extraction, NLU++; Casanueva et al. 2020
+and 2022, Coope et al. 2020) and Google's Taskmaster-3 and -4 (Byrne et al.). `--corpus` is a directory with their files
+in the folders `task-specific-datasets` and `Taskmaster`; `SOURCES` says which. Nothing of the turn-taking set is in it,
+of neither half.
 
-Model: turns/tail.py. Each utterance is one positive example and, cut behind each earlier word, negatives that weigh
-one together. Adagrad on the log-loss with a Gaussian prior; rare features are left out before, small weights after.
+Model: turns/tail.py. Each utterance is a positive example and, cut behind each earlier word, a negative one. Those of a
+length (in words) weigh the same in all, whole and cut: every long utterance has short beginnings, but that says nothing
+about where callers pause, and a short sentence must not look cut off for being short. Adagrad on the log-loss with a
+Gaussian prior; rare features are left out before, small weights after.
 """
 
 import argparse
@@ -89,24 +91,27 @@ def utterances(corpus: Path) -> list[tuple[str, ...]]:
     return mixed
 
 
-def examples(said: Sequence[tuple[str, ...]]) -> Iterator[tuple[list[str], bool, float]]:
-    """Features, whether it is whole, and its weight."""
+def examples(said: Sequence[tuple[str, ...]]) -> Iterator[tuple[list[str], bool, int]]:
+    """Features, whether it is whole, and its length."""
     for words in said:
         for size in range(1, len(words) + 1):
             whole = size == len(words)
-            yield tail.features(words[:size]), whole, 1.0 if whole else 1.0 / (len(words) - 1)
+            yield tail.features(words[:size]), whole, size
 
 
 class Matrix:
-    """Examples as rows of feature numbers; whole and cut weigh the same in all. The last number: not known."""
+    """Examples as rows of feature numbers; of each length, whole and cut weigh the same. The last number: not known."""
 
     def __init__(self, said: Sequence[tuple[str, ...]], numbers: dict[str, int]) -> None:
-        rows = [([numbers.get(n, len(numbers)) for n in names], whole, w) for names, whole, w in examples(said)]
+        rows = [([numbers.get(n, len(numbers)) for n in names], whole, size) for names, whole, size in examples(said)]
         self.x = np.array([row[0] for row in rows], dtype=np.int32)
         self.y = np.array([row[1] for row in rows], dtype=np.float64)
-        self.w = np.array([row[2] for row in rows])
-        for label in (0.0, 1.0):
-            self.w[self.y == label] /= 2 * self.w[self.y == label].sum()
+        size = np.array([row[2] for row in rows])
+        of_length = [np.bincount(size[self.y == label], minlength=MOST_WORDS + 1) for label in (0, 1)]
+        # Where a length is seen only whole, or only cut, nothing can be learnt from it.
+        share = of_length[1] / np.maximum(1, of_length[0])
+        self.w = np.where(self.y == 1, (of_length[0] > 0)[size].astype(np.float64), share[size])
+        self.w /= self.w.sum()
 
     def log_loss(self, weights: Floats) -> float:
         """Mean, nats."""

@@ -35,6 +35,9 @@ Floats = NDArray[np.float64]
 # So that no turn ends before every dip of it was seen.
 NEVER_ENDS_MS = 4_000
 PRIOR_WIDTH = 1.0
+# Bias and audio stay as they are: the stops and the tail take the one's place, and the set's synthetic speech says too
+# little about the other (turns/endpoint.py).
+HELD_WIDTH = 0.01
 FOLDS = 6
 
 
@@ -46,6 +49,7 @@ class Dip:
     at_ms: float
     text: str | None = None
     text_ms: float = 0.0
+    logprob: float = 0.0
     predictions: list[tuple[float, float]] = field(default_factory=list)
 
 
@@ -58,6 +62,7 @@ class Row:
     signs: tuple[str, ...]
     certain: bool
     tail: float
+    misheard: float
     over: bool
     lasts_ms: float
     kind: str = ""
@@ -76,6 +81,7 @@ class Recorder(Replay):
                 dip.predictions.append((at_ms - dip.last_voiced_ms, signal.probability))
             elif isinstance(signal, on.FinalText):
                 dip.text, dip.text_ms = signal.text, at_ms - dip.last_voiced_ms
+                dip.logprob = signal.avg_logprob
         Replay._feed(self, signal)
 
     def _predict(self, utterance: Any, now_ns: int) -> None:
@@ -109,25 +115,40 @@ def rows_of(entry: Entry, dips: Sequence[Dip]) -> list[Row]:
         over = dip.at_ms >= truth.end_ms
         if dip.text is None or not (held or over):
             continue
-        reading = completeness.read(dip.text, words, _expectation(entry.item))
+        reading = completeness.read(dip.text, words, _expectation(entry.item), dip.logprob)
         lasts_ms = float("inf") if over else held[-1].end_ms - dip.last_voiced_ms
-        rows.append(Row(entry.hearing.sha, dip, reading.signs, reading.certain, reading.tail, over, lasts_ms, entry.item.kind))
+        rows.append(
+            Row(
+                entry.hearing.sha,
+                dip,
+                reading.signs,
+                reading.certain,
+                reading.tail,
+                reading.misheard,
+                over,
+                lasts_ms,
+                entry.item.kind,
+            )
+        )
     return rows
 
 
-NAMES = ("bias", "audio", "tail", *completeness.WEIGHTS)
-PRIOR = np.array([endpoint.BIAS, endpoint.AUDIO, completeness.TAIL, *completeness.WEIGHTS.values()])
+NAMES = ("bias", "audio", "tail", "misheard", *completeness.WEIGHTS)
+PRIOR = np.array(
+    [endpoint.BIAS, endpoint.AUDIO, completeness.TAIL, completeness.MISHEARD, *completeness.WEIGHTS.values()]
+)
 
 
 def features(row: Row) -> list[float]:
-    """1, the first prediction's log-odds, the tail's, one per sign."""
+    """1, the first prediction's log-odds, the tail's, how unsure the words are, one per sign."""
     audio = endpoint.logit(row.dip.predictions[0][1]) if row.dip.predictions else 0.0
-    return [1.0, audio, row.tail, *(float(name in row.signs) for name in completeness.WEIGHTS)]
+    return [1.0, audio, row.tail, row.misheard, *(float(name in row.signs) for name in completeness.WEIGHTS)]
 
 
 def fit(x: Floats, y: Floats) -> Floats:
     """Maximum a posteriori by Newton's method."""
-    precision = np.eye(x.shape[1]) / PRIOR_WIDTH**2
+    width = np.where(np.isin(NAMES, ("bias", "audio")), HELD_WIDTH, PRIOR_WIDTH)
+    precision = np.diag(1 / width**2)
     weights = PRIOR.copy()
     for _ in range(60):
         q = 1 / (1 + np.exp(-x @ weights))
@@ -157,7 +178,7 @@ class Shape:
 def ends_at_ms(row: Row, weights: Floats, shape: Shape, shift_ms: float) -> float:
     """When the turn would end if the silence lasted for ever, as the turn-taker decides: regraded by each answer."""
     said = dict(zip(NAMES, weights, strict=True))
-    text = sum(said[sign] for sign in row.signs) + said["tail"] * row.tail
+    text = sum(said[sign] for sign in row.signs) + said["tail"] * row.tail + said["misheard"] * row.misheard
     known = sorted([(row.dip.text_ms, None), *row.dip.predictions], key=lambda answer: answer[0])
     audio, have_text, at = 0.0, False, 0.0
     for (answered_ms, probability), (next_ms, _) in zip(known, [*known[1:], (1e9, None)], strict=True):
@@ -176,14 +197,14 @@ def ends_at_ms(row: Row, weights: Floats, shape: Shape, shift_ms: float) -> floa
     return at
 
 
-def curve(rows: Sequence[Row], of: dict[str, Floats], shape: Shape) -> list[tuple[int, float, float]]:
-    """(shift, median wait, share of pauses cut off); the wait from the last voiced frame."""
+def curve(rows: Sequence[Row], of: dict[str, Floats], shape: Shape) -> list[tuple[int, float, float, float]]:
+    """(shift, median wait, share of pauses cut off, mean wait); the wait from the last voiced frame."""
     ends, holds = [r for r in rows if r.over], [r for r in rows if not r.over]
     points = []
-    for shift in range(-700, 900, 20):
-        wait = float(np.median([ends_at_ms(r, of[r.item], shape, shift) for r in ends]))
+    for shift in range(-300, 300, 20):
+        waits = [ends_at_ms(r, of[r.item], shape, shift) for r in ends]
         cut = float(np.mean([ends_at_ms(r, of[r.item], shape, shift) < r.lasts_ms for r in holds]))
-        points.append((shift, wait, cut))
+        points.append((shift, float(np.median(waits)), cut, float(np.mean(waits))))
     return points
 
 
@@ -233,7 +254,7 @@ def main() -> None:
     ):
         print(
             f"{name:22} {before:6.2f} → {after:6.2f}   seen {seen}"
-            + (f", {ends / seen:.0%} ends" if seen and name not in NAMES[:3] else "")
+            + (f", {ends / seen:.0%} ends" if seen and name not in NAMES[:4] else "")
         )
     turns = settings.orchestrator.turns
     shapes = [
@@ -247,16 +268,19 @@ def main() -> None:
     ]
     if given.grid:
         shapes += [
-            Shape(slope, unsure, turns.endpoint_complete_ms, most, turns.pause_ms)
-            for slope in (0.5, 0.8, 1.1, 1.4, 1.8, 2.4)
-            for unsure in (600, 830, 1000)
-            for most in (1500, 2000)
+            Shape(slope, unsure, least, 2000, turns.pause_ms)
+            for slope in (0.8, 1.1, 1.4, 1.8, 2.4)
+            for unsure in (1000, 1100, 1200, 1300)
+            for least in (200, 240, 300)
         ]
     for shape in shapes:
         points = curve(rows, of, shape)
         near = min(points, key=lambda point: (abs(point[1] - 300), point[2]))
         here = next(point for point in points if point[0] == 0)
-        print(f"{shape}: at 300 ms {near[2]:.1%} cut off (shift {near[0]}), as set {here[2]:.1%} at {here[1]:.0f} ms")
+        print(
+            f"{shape}: at 300 ms {near[2]:.1%} cut off, mean wait {near[3]:.0f} ms (shift {near[0]}); as set "
+            f"{here[2]:.1%} at {here[1]:.0f} ms, mean {here[3]:.0f} ms"
+        )
 
 
 if __name__ == "__main__":

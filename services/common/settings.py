@@ -271,8 +271,8 @@ class TurnSettings(Section):
     # What kind of caller to expect; the waits follow each caller's own pauses from there (turns/profile.py).
     profile: Literal["default", "elderly", "noisy", "dictation"] = "default"
     # End of turn: the shortest wait, the wait at even odds, the longest wait (turns/endpoint.py).
-    endpoint_complete_ms: Positive = 300
-    endpoint_unsure_ms: Positive = 1000
+    endpoint_complete_ms: Positive = 220
+    endpoint_unsure_ms: Positive = 1300
     endpoint_incomplete_ms: Positive = 2000
     # Moves every wait: later is safer, earlier is quicker.
     endpoint_shift_ms: int = 0

@@ -53,6 +53,8 @@ class Listener:
         # Up to where the open utterance's audio was given to the recogniser; None: no utterance.
         self._given: int | None = None
         self.held = False
+        # The recogniser was asked for the words while speech goes on: its next final is the answer.
+        self._words_asked = False
         # Hears the words of the open utterance that will not change.
         self.on_stable: Callable[[str], None] = lambda text: None
 
@@ -104,8 +106,13 @@ class Listener:
             case do.PauseSpeech(utterance, last_voiced_ns):
                 self._ctx.log(ev.SpeechPaused(at_ns=now_ns, utterance=utterance, last_voiced_ns=last_voiced_ns))
                 self._give()
+                self._words_answered(utterance)
                 self._asr.mark(Kind.KIND_SPEECH_PAUSED, utterance, self._ctx.settings.asr.final_deadline_ms)
                 self._ask_turn_model(utterance)
+            case do.AskWords(utterance) if not self._words_asked:
+                self._give()
+                self._words_asked = True
+                self._asr.mark(Kind.KIND_SPEECH_PAUSED, utterance, self._ctx.settings.asr.final_deadline_ms)
             case do.AskTurnModel(utterance):
                 self._ask_turn_model(utterance)
             case do.ResumeSpeech(utterance):
@@ -144,8 +151,14 @@ class Listener:
             self._asr.audio(self._audio.since(self._given))
             self._given = self._audio.position
 
+    def _words_answered(self, utterance: int) -> None:
+        """As for the recogniser, speech has paused since it was asked for the words."""
+        if self._words_asked:
+            self._words_asked = False
+            self._asr.mark(Kind.KIND_SPEECH_RESUMED, utterance)
+
     def _end(self, kind: pb.Mark.Kind.ValueType, utterance: int) -> None:
-        self._given = None
+        self._given, self._words_asked = None, False
         self._drop_prediction()
         self._asr.end(kind, utterance)
 
@@ -201,6 +214,11 @@ class Listener:
     def on_final(self, final: pb.Final) -> None:
         """Text up to the dip, or the end."""
         now_ns = self._ctx.clock.now_ns()
+        if self._words_asked:
+            self._words_answered(final.utterance_id)
+            doubts = (final.avg_logprob, final.no_speech_prob)
+            self._feed(on.PartialText(now_ns, final.utterance_id, final.text, True, *doubts))
+            return
         self._final, self._final_ns = final, now_ns
         if final.provisional:
             self._ctx.log(final_transcript(final, now_ns, provisional=True))
@@ -220,6 +238,10 @@ class Listener:
 
     def on_utterance_error(self, error: pb.UtteranceError) -> None:
         """The recogniser could not decode the utterance."""
+        if self._words_asked:
+            # The next partial text, or the dip, will tell.
+            self._words_answered(error.utterance_id)
+            return
         self._feed(on.FinalFailed(self._ctx.clock.now_ns(), error.utterance_id))
 
     def on_asr_state(self, up: bool, code: str) -> None:

@@ -359,3 +359,49 @@ def test_partials_agree_on_the_words_they_begin_with() -> None:
     utterance.partial_came("")
     utterance.partial_came("")
     assert (utterance.agreed, utterance.wordless) == ("", 2)
+
+
+def asked_words(world: World, text: str, logprob: float = -0.2) -> None:
+    """What the recogniser answers when it is asked in the middle of the sound."""
+    world.feed(on.PartialText(world.now_ms * MS, world.utterance, text, True, logprob))
+
+
+def contested(ms: int, level_db: float | None = None) -> World:
+    world = World()
+    world.agent("speaking", saying=SAYING)
+    world.speech(ms, level_db)
+    return world
+
+
+def test_the_recogniser_is_asked_in_time_to_decide_within_500_ms() -> None:
+    world = World()
+    world.agent("speaking", saying=SAYING)
+    onset_ms = world.now_ms
+    world.speech(416)
+    assert world.when(do.AskWords) <= onset_ms + 352
+    asked_words(world, "No.")
+    assert world.when(do.StopPlayout) <= onset_ms + 500
+
+
+@pytest.mark.parametrize(("text", "logprob"), [("Okay", -0.1), ("Stop", -0.9), ("", -0.1), ("your parcel left", -0.1)])
+def test_an_answer_that_is_a_listening_sound_doubtful_or_our_own_voice_stops_nobody(text: str, logprob: float) -> None:
+    world = contested(416)
+    asked_words(world, text, logprob)
+    assert not world.made(do.StopPlayout)
+
+
+def test_the_recogniser_is_asked_once_more_when_a_listening_sound_goes_on() -> None:
+    world = contested(416)
+    asked_words(world, "Yeah")
+    world.speech(320)
+    assert len(world.made(do.AskWords)) == 2
+    asked_words(world, "Yeah I'll take")
+    assert len(world.made(do.StopPlayout)) == 1
+    world.speech(2_000)
+    assert len(world.made(do.AskWords)) == 2
+
+
+def test_nobody_is_asked_what_an_uncontested_turn_is() -> None:
+    world = World()
+    world.speech(3_000)
+    assert not world.made(do.AskWords)

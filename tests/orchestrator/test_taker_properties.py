@@ -74,6 +74,8 @@ def test_marks_come_in_an_order_that_the_recogniser_accepts(script: list[tuple])
             case do.PauseSpeech(number):
                 assert (number, paused) == (open_number, False)
                 paused = True
+            case do.AskWords(number):
+                assert (number, paused) == (open_number, False)
             case do.ResumeSpeech(number):
                 assert (number, paused) == (open_number, True)
                 paused = False

@@ -68,6 +68,7 @@ class _Utterance:
     number: int
     onset_ns: int
     asr_from: int
+    partials_from: int
     dips: int = 0
     open: bool = True
 
@@ -158,7 +159,7 @@ class Replay:
         match decision:
             case do.StartSpeech(number, onset_ns):
                 start = max(0, self.hearing.position(now_ns) - PREROLL_SAMPLES)
-                self._utterance = _Utterance(number, onset_ns, start)
+                self._utterance = _Utterance(number, onset_ns, start, self.hearing.position(now_ns))
             case do.PauseSpeech() | do.Finalize() if utterance is not None:
                 if isinstance(decision, do.PauseSpeech):
                     utterance.dips += 1
@@ -166,6 +167,8 @@ class Replay:
                 self._text(utterance, now_ns)
             case do.AskTurnModel() if utterance is not None:
                 self._predict(utterance, now_ns)
+            case do.AskWords() if utterance is not None:
+                self._words(utterance, now_ns)
             case do.ResumeSpeech() if utterance is not None:
                 # Answers under way are void.
                 utterance.dips += 1
@@ -191,21 +194,28 @@ class Replay:
         at_ns = now_ns + self.latencies.asr_ms * MS
         self._later(final_text(answer, at_ns, utterance.number), utterance, utterance.dips)
 
+    def _words(self, utterance: _Utterance, now_ns: int) -> None:
+        answer = self.outputs.get(Ask("text", self.hearing.sha, utterance.asr_from, self.hearing.position(now_ns)))
+        at_ns = now_ns + self.latencies.asr_ms * MS
+        doubts = (float(answer["avg_logprob"]), float(answer["no_speech_prob"]))
+        text = on.PartialText(at_ns, utterance.number, str(answer["text"]), True, *doubts)
+        self._later(text, utterance, utterance.dips)
+
     def _partials(self, index: int, vad: Sequence[float]) -> None:
-        """Ask for a partial where the service would make one: every 500 ms of the utterance's audio while it lasts."""
+        """Ask for a partial where the service would make one: every 500 ms after the onset was known."""
         utterance = self._utterance
         if utterance is None:
             return
         frame = self.hearing.frames[index]
         end = self.hearing.position(frame.received_ns)
         before = self.hearing.position(self.hearing.frames[index - 1].received_ns) if index else 0
-        due = (end - utterance.asr_from) // PARTIAL_SAMPLES
-        if due <= max(0, before - utterance.asr_from) // PARTIAL_SAMPLES:
+        due = (end - utterance.partials_from) // PARTIAL_SAMPLES
+        if due <= max(0, before - utterance.partials_from) // PARTIAL_SAMPLES:
             return
         soon = vad[index : index + PARTIAL_INTERVAL_MS // 32]
         if not self._speaking and min(soon, default=1.0) >= _VOICED:
             return
-        end = utterance.asr_from + due * PARTIAL_SAMPLES
+        end = utterance.partials_from + due * PARTIAL_SAMPLES
         answer = self.outputs.get(Ask("text", self.hearing.sha, utterance.asr_from, end))
         at_ns = frame.received_ns + self.latencies.partial_ms * MS
         self._later(on.PartialText(at_ns, utterance.number, str(answer["text"])), utterance, -1)

@@ -17,12 +17,19 @@ from services.orchestrator.turns.lexicon.words import Lexicon, words_of
 MAX_BACKCHANNEL_WORDS = 4
 # So many words of a text that may still change are an interruption.
 LEAST_PARTIAL_WORDS = 2
+# The recogniser is asked what a sound is when so much of it was voiced, and again. Its words come 90 ms later: the
+# first answer in time to decide within 500 ms of the onset.
+ASK_WORDS_MS = (288, 608)
+# One word of an answer in which it is less sure than this (log-probability per token) takes the floor from nobody.
+TOLD_LOGPROB = -0.6
 # A long sound is speech when so much of it was voiced.
 LEAST_VOICED = 0.6
 # So many partial texts in a row without words: the recogniser hears no speech in it.
 WORDLESS_PARTIALS = 2
 # A peak this little above the noise of the line may be the noise itself.
 NOISY_DB = 18.0
+# Below this it is: other voices reach 9 dB over their own mean, callers over noise 10 dB under them 12 dB and more.
+MURMUR_DB = 11.0
 
 Taken = Literal["speech", "words"]
 # Who has the floor now and why; None: not yet decided.
@@ -77,11 +84,14 @@ def by_words(text: str, sound: Sound, over: Overheard) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class SoFar:
-    """Before a final text: the newest partial, what the last two agree on, how many in a row had no words."""
+    """Before a final text: the newest partial, what the last two agree on, how many in a row had no words; `told`: what
+    the recogniser answered when it was asked, and was sure of.
+    """
 
     partial: str = ""
     agreed: str = ""
     wordless: int = 0
+    told: str = ""
 
 
 def by_sound(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overheard) -> Verdict:
@@ -95,6 +105,8 @@ def by_sound(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overhear
     believed = so_far.agreed if sound.noisy else partial
     if heard == ("stop", "words") and not faint and len(words_of(believed)) >= LEAST_PARTIAL_WORDS:
         return heard
+    if so_far.told and not faint and by_words(so_far.told, sound, over) == ("stop", "words"):
+        return "stop", "words"
     if sound.since_onset_ms < settings.barge_in_decide_ms:
         return None
     if sound.distant:

@@ -31,6 +31,16 @@ class AskTurnModel:
 
 
 @dataclass(frozen=True, slots=True)
+class AskWords:
+    """Speech goes on while the agent is paused: ask the recogniser now what it is, whose turn it is depends on it.
+
+    Answered by a PartialText with `asked`; a dip that comes first voids the question.
+    """
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
 class ResumeSpeech:
     """Speech went on: provisional texts and opinions are void."""
 
@@ -155,6 +165,7 @@ Decision = (
     StartSpeech
     | PauseSpeech
     | AskTurnModel
+    | AskWords
     | ResumeSpeech
     | Finalize
     | Discard

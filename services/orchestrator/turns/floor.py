@@ -62,9 +62,19 @@ class Floor:
                 return []
             utterance.paused = True
             out.append(do.PausePlayout(utterance.number))
-        so_far = barge_in.SoFar(utterance.partial, utterance.agreed, utterance.wordless)
+        so_far = barge_in.SoFar(utterance.partial, utterance.agreed, utterance.wordless, utterance.told)
         verdict = barge_in.by_sound(self._settings, sound, so_far, self._overheard())
         return out + self._carry_out(verdict, utterance)
+
+    def ask_words(self, utterance: Utterance) -> list[do.Decision]:
+        """The sound lasts and nothing is decided: ask what it is."""
+        if not self.contested_by(utterance) or not utterance.paused or utterance.dipped or not self._speech.voiced:
+            return []
+        due = sum(self._voiced_ms(utterance) >= ms for ms in barge_in.ASK_WORDS_MS)
+        if due <= utterance.words_asked:
+            return []
+        utterance.words_asked = due
+        return [do.AskWords(utterance.number)]
 
     def judge(self, utterance: Utterance) -> tuple[list[do.Decision], str]:
         """What the final text decides: the decisions, and why there is nothing to answer ("": there is)."""
@@ -107,6 +117,7 @@ class Floor:
         utterance.paused, utterance.resumed = False, True
         # What follows is a new sound.
         utterance.voiced_before_ns, utterance.burst_ns = self._speech.voiced_ns, 0
+        utterance.words_asked, utterance.told = 0, ""
         return [do.ResumePlayout(reason)]
 
     def _carry_out(self, verdict: barge_in.Verdict, utterance: Utterance) -> list[do.Decision]:
@@ -131,7 +142,7 @@ class Floor:
             since_onset_ms=(at_ns - utterance.burst_ns) / MS if utterance.burst_ns else 0.0,
             voiced_ms=voiced_ms,
             still_speaking=self._speech.voiced,
-            distant=level.distant(self._speech.level_db),
+            distant=level.distant(self._speech.level_db) or (above_db is not None and above_db < barge_in.MURMUR_DB),
             below_usual_db=level.below_usual_db(self._speech.level_db),
             noisy=above_db is not None and above_db < barge_in.NOISY_DB,
         )

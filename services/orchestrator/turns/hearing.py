@@ -2,6 +2,7 @@
 
 from services.common.settings import TurnSettings
 from services.orchestrator.turns import signals as on
+from services.orchestrator.turns.barge_in import TOLD_LOGPROB
 from services.orchestrator.turns.completeness import read
 from services.orchestrator.turns.endpoint import Wait, endpoint_wait
 from services.orchestrator.turns.expectation import OPEN, Expectation
@@ -37,7 +38,7 @@ class Hearing:
     def read(self, utterance: Utterance) -> None:
         """Judge its words anew: they, or the question, have changed."""
         words = utterance.text if utterance.text is not None else utterance.partial
-        reading = read(words, self.lexicon, self.expected) if words else None
+        reading = read(words, self.lexicon, self.expected, utterance.logprob) if words else None
         # Words in doubt may say that more will come, never that a turn is over.
         believed = reading is None or utterance.doubt is None or reading.log_odds < 0
         utterance.reading = reading if believed else None
@@ -56,6 +57,11 @@ class Hearing:
     def asked_model(self, utterance: Utterance, silence_ns: int) -> None:
         """It is asked now. Times that have passed together are one question."""
         utterance.asks = sum(silence_ns >= ms * MS for ms in ASK_AGAIN_MS)
+
+    def sure(self, asked: on.PartialText) -> bool:
+        """Words that may stop the agent before the sound is over."""
+        invented = asked.no_speech_prob > self._settings.low_score_no_speech
+        return asked.avg_logprob >= TOLD_LOGPROB / (2 if invented else 1)
 
     def doubt(self, final: on.FinalText, voiced_ms: float) -> Doubt | None:
         """Why these words must not be acted upon; None: they may."""

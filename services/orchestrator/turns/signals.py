@@ -33,11 +33,14 @@ class TurnPrediction:
 
 @dataclass(frozen=True, slots=True)
 class PartialText:
-    """Words so far."""
+    """Words so far. `asked`: the answer to AskWords, the only one that comes with the recogniser's own doubts."""
 
     at_ns: int
     utterance: int
     text: str
+    asked: bool = False
+    avg_logprob: float = 0.0
+    no_speech_prob: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Could an utterance end where its words end? Log-odds from the words alone, by weights learnt from many utterances.
 
-A logistic regression over the last words, their endings and how far in they stand. Positive are whole utterances of
-callers, negative the same utterances cut behind every earlier word; both count the same in all, so that 0 is even odds.
+A logistic regression over the last words, their endings and the first words. Positive are whole utterances of callers,
+negative the same utterances cut behind every earlier word; of each length both count the same, so that 0 is even odds
+and a short sentence is no less complete than a long one.
 `benchmarks/turn_tails.py` fits it and says from what; a language without weights has no opinion (0).
 """
 
@@ -43,11 +44,16 @@ def features(words: Sequence[str]) -> list[str]:
     ]
 
 
+def knows(language: str) -> bool:
+    """There are weights for it."""
+    return language in _LANGUAGES
+
+
 def log_odds(words: Sequence[str], language: str) -> float:
     """Of "whole" against "cut off here"; 0.0 for no words or a language without weights."""
-    weights = _weights(language)
-    if not words or not weights:
+    if not words or not knows(language):
         return 0.0
+    weights = _weights(language)
     total = sum(weights.get(name, 0.0) for name in features(words))
     return max(-MOST_LOG_ODDS, min(MOST_LOG_ODDS, total))
 
@@ -62,8 +68,6 @@ def _ending(word: str) -> str:
 
 @functools.cache
 def _weights(language: str) -> Mapping[str, float]:
-    if language not in _LANGUAGES:
-        return {}
     text = resources.files(__package__).joinpath("lexicon", f"tails_{language}.tsv").read_text(encoding="utf-8")
     rows = (line.split("\t") for line in text.splitlines() if line and not line.startswith("#"))
     return {name: float(weight) for name, weight in rows}

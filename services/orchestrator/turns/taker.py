@@ -189,6 +189,8 @@ class TurnTaker:
         utterance = self._match(signal.utterance)
         if utterance is not None:
             utterance.partial_came(signal.text)
+            if signal.asked:
+                utterance.told = signal.text if self._hearing.sure(signal) else ""
             self._hearing.read(utterance)
 
     def _on_text(self, signal: on.FinalText) -> None:
@@ -196,12 +198,13 @@ class TurnTaker:
         if utterance is None or not utterance.dipped:
             return
         utterance.text, utterance.text_ns = signal.text.strip(), signal.at_ns
+        utterance.logprob = signal.avg_logprob
         utterance.doubt = self._hearing.doubt(signal, self._speech.voiced_ns / MS)
         self._hearing.read(utterance)
         decided, unheard = self._floor.judge(utterance)
         self._out += decided
         if unheard:
-            if unheard == "background":
+            if unheard == "background" and self._hearing.level.distant(self._speech.level_db):
                 self._hearing.level.ignored()
             self._close(do.Discard(utterance.number, unheard), signal.at_ns)
 
@@ -275,6 +278,7 @@ class TurnTaker:
             self._dip(utterance, at_ns)
         if self._utterance is utterance:
             self._out += self._floor.contest(utterance, at_ns)
+            self._out += self._floor.ask_words(utterance)
         if utterance.dipped and self._utterance is utterance:
             self._end_if_due(utterance, at_ns)
         if utterance.dipped and self._utterance is utterance:

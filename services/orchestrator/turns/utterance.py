@@ -32,9 +32,13 @@ class Utterance:
     partial: str = ""
     # What the last two partial texts agree on, and how many in a row had no words.
     agreed: str = ""
+    # What the recogniser said when it was asked, where it was sure; how often it was asked about this sound.
+    told: str = ""
+    words_asked: int = 0
     wordless: int = 0
     text: str | None = None
     text_ns: int = 0
+    logprob: float = 0.0
     doubt: Doubt | None = None
     reading: Reading | None = None
     late: bool = False
@@ -74,3 +78,4 @@ class Utterance:
         self.dipped = self.late = self.asked_again = False
         self.probability = self.text = self.speculated = self.doubt = None
         self.asks = self.in_this_dip = 0
+        self.logprob = 0.0

@@ -29,6 +29,7 @@ LEXICON = Lexicon(
         nächsten neue neuen wirklich vielleicht brauche bräuchte"""
     ),
     fillers=words("äh ähm öh ehm hm hmm em eh na tja"),
+    subordinate=words("wenn falls obwohl nachdem bevor während solange sobald"),
     open_phrases=phrases(
         """ich möchte | ich will | ich brauche | ich hätte gern | ich hätte gerne | ich würde gern | ich würde gerne |
         können sie | könnten sie | kann ich | könnte ich | ich wollte | ich habe | es geht um | ich rufe an | ich

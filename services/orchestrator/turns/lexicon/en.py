@@ -19,6 +19,7 @@ LEXICON = Lexicon(
         which's other next last new maybe also then really still only"""
     ),
     fillers=words("um uh er erm uhm umm hmm hm uhh eh ah well"),
+    subordinate=words("if unless although though after before while until whereas once"),
     open_phrases=phrases(
         """i want | i need | i would like | i'd like | can you | could you | can i | could i | i have | i'm looking | i
         was wondering | i'm calling | i think | i mean | you know | let me see | let me | hold on | one moment |

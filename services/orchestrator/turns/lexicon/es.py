@@ -13,6 +13,7 @@ LEXICON = Lexicon(
     ),
     weak_last=words("es son era está estoy tengo quiero necesito puedo puede no se me lo le yo este esta ese más cual"),
     fillers=words("eh em este pues mmm hm bueno"),
+    subordinate=words("si aunque mientras"),
     open_phrases=phrases("""quiero | quisiera | necesito | me gustaría | puede usted | podría | es que | un momento"""),
     announces=phrases("número es | nombre es | me llamo | dirección es | código es | es el"),
     closings=phrases("""por favor | gracias | muchas gracias | adiós | eso es todo | nada más | hoy | mañana"""),

@@ -15,6 +15,7 @@ LEXICON = Lexicon(
         "est sont était suis ai a ont peux peut veux voudrais je j nous vous il elle on ce cette ne pas plus qui"
     ),
     fillers=words("euh heu ben bah hein hm hmm bon"),
+    subordinate=words("si lorsque quoique puisque"),
     open_phrases=phrases("""je voudrais | je veux | j'aimerais | il me faut | est-ce que | pouvez-vous | un instant"""),
     announces=phrases("numéro est | nom est | je m'appelle | adresse est | code est | c'est | c'est le"),
     closings=phrases("""s'il vous plaît | merci | merci beaucoup | au revoir | c'est tout | aujourd'hui | demain"""),

@@ -43,6 +43,8 @@ class Lexicon:
     open_last: frozenset[str] = frozenset()
     weak_last: frozenset[str] = frozenset()
     fillers: frozenset[str] = frozenset()
+    # A sentence that begins with one has its main clause at the end ("if I remember correctly, it was in May").
+    subordinate: frozenset[str] = frozenset()
     open_phrases: frozenset[tuple[str, ...]] = frozenset()
     announces: frozenset[tuple[str, ...]] = frozenset()
     closings: frozenset[tuple[str, ...]] = frozenset()

@@ -1,0 +1,64 @@
+"""A caller among other voices: the detector hears speech all the time, the caller's own level says when it ends."""
+
+from services.common.settings import TurnSettings
+from services.orchestrator.turns import decisions as do
+from tests.orchestrator.turn_world import World
+
+BABBLE_DB, CALLER_DB = -40.0, -25.0
+
+
+def in_a_crowd() -> World:
+    """Before the first word only the noise is heard, too faint for speech."""
+    world = World(TurnSettings())
+    world.frames(640, 0.1, BABBLE_DB)
+    return world
+
+
+def test_a_turn_ends_though_the_voices_behind_the_caller_go_on() -> None:
+    world = in_a_crowd()
+    world.speech(960, CALLER_DB)
+    end_ms = world.now_ms
+    world.speech(320, BABBLE_DB)
+    world.text("I'd like to speak to an agent, please.")
+    world.speech(3_000, BABBLE_DB)
+    [turn] = world.made(do.EndTurn)
+    assert isinstance(turn, do.EndTurn)
+    assert abs(turn.last_voiced_ns / 1e6 - end_ms) <= 32
+    assert world.when(do.EndTurn) <= end_ms + 700
+
+
+def test_the_voices_behind_the_caller_do_not_undo_a_pause_and_the_caller_does() -> None:
+    world = in_a_crowd()
+    world.speech(960, CALLER_DB)
+    world.frames(224, 0.02, BABBLE_DB)
+    world.text("I would like to")
+    world.speech(640, BABBLE_DB)
+    assert not world.made(do.ResumeSpeech)
+    world.speech(320, CALLER_DB)
+    assert len(world.made(do.ResumeSpeech)) == 1
+
+
+def test_a_weak_syllable_on_a_noisy_line_is_no_pause() -> None:
+    world = in_a_crowd()
+    world.speech(640, CALLER_DB)
+    for _ in range(4):
+        world.speech(160, CALLER_DB - 12)
+        world.speech(96, CALLER_DB)
+    assert not world.made(do.PauseSpeech)
+
+
+def test_a_caller_who_gets_quieter_on_a_quiet_line_is_still_heard() -> None:
+    world = World(TurnSettings())
+    world.frames(640, 0.02, -70.0)
+    world.speech(960, CALLER_DB)
+    world.speech(960, CALLER_DB - 15)
+    assert not world.made(do.PauseSpeech)
+
+
+def test_the_voices_behind_a_silent_caller_do_not_pause_the_agent_and_the_caller_does() -> None:
+    world = in_a_crowd()
+    world.agent("speaking")
+    world.speech(640, BABBLE_DB + 8)
+    assert not world.made(do.PausePlayout)
+    world.speech(128, CALLER_DB)
+    assert len(world.made(do.PausePlayout)) == 1
