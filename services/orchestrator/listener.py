@@ -217,6 +217,9 @@ class Listener:
         if self._words_asked:
             self._words_answered(final.utterance_id)
             doubts = (final.avg_logprob, final.no_speech_prob)
+            none, text = Personal("", "transcript"), Personal(final.text, "transcript")
+            number = final.utterance_id
+            self._ctx.log(ev.PartialTranscript(at_ns=now_ns, utterance=number, stable=none, unstable=text))
             self._feed(on.PartialText(now_ns, final.utterance_id, final.text, True, *doubts))
             return
         self._final, self._final_ns = final, now_ns

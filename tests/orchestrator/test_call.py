@@ -87,6 +87,22 @@ async def test_a_barge_in_stops_the_agent_and_cuts_its_turn_to_what_was_heard() 
         assert [e.stage for e in call.events(ev.StageMeasured)].count("barge_in_stop") == 1
 
 
+async def test_a_long_interruption_is_decided_by_its_words_while_it_lasts_and_understood_whole() -> None:
+    async with Lab(agent=SHORT, reply_words=13) as lab:
+        call = await greeted(lab)
+        call.leg.speak(600)
+        await call.until(ev.AgentSpeechStarted, turn=1)
+        call.leg.speak(1_500)
+        stopped = await call.until(ev.BargeIn)
+        [began] = [event for event in call.events(ev.SpeechStarted) if event.during_playout]
+        assert stopped.at_ns - began.onset_ns <= 700_000_000
+        assert call.events(ev.PartialTranscript)[-1].at_ns <= stopped.at_ns
+        paused = await call.until(ev.SpeechPaused, utterance=began.utterance)
+        final = await call.until(ev.FinalTranscript, utterance=began.utterance, provisional=False)
+        assert final.at_ns > paused.at_ns > stopped.at_ns
+        assert final.text.reveal() == "this is a scripted transcript"
+
+
 async def test_the_greeting_can_be_interrupted_at_once() -> None:
     async with Lab() as lab:
         call = lab.call()
