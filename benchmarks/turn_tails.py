@@ -6,10 +6,11 @@ and 2022, Coope et al. 2020) and Google's Taskmaster-3 and -4 (Byrne et al.). `-
 in the folders `task-specific-datasets` and `Taskmaster`; `SOURCES` says which. Nothing of the turn-taking set is in it,
 of neither half.
 
-Model: turns/tail.py. Each utterance is a positive example and, cut behind each earlier word, a negative one. Those of a
-length (in words) weigh the same in all, whole and cut: every long utterance has short beginnings, but that says nothing
-about where callers pause, and a short sentence must not look cut off for being short. Adagrad on the log-loss with a
-Gaussian prior; rare features are left out before, small weights after.
+Model: turns/tail.py. Each utterance is one positive example and, cut behind each earlier word, negatives that weigh one
+together: as if every caller paused once, anywhere. So it also knows how long utterances are, which is worth as much as
+their form on the turn-taking set, whose pauses come early; with examples weighed alike at each length (`--form-only`) a
+short sentence is no less complete than a long one. Adagrad on the log-loss with a Gaussian prior; rare features are left
+out before, small weights after.
 """
 
 import argparse
@@ -91,27 +92,32 @@ def utterances(corpus: Path) -> list[tuple[str, ...]]:
     return mixed
 
 
-def examples(said: Sequence[tuple[str, ...]]) -> Iterator[tuple[list[str], bool, int]]:
-    """Features, whether it is whole, and its length."""
+def examples(said: Sequence[tuple[str, ...]]) -> Iterator[tuple[list[str], bool, float]]:
+    """Features, whether it is whole, and its weight."""
     for words in said:
         for size in range(1, len(words) + 1):
             whole = size == len(words)
-            yield tail.features(words[:size]), whole, size
+            yield tail.features(words[:size]), whole, 1.0 if whole else 1.0 / (len(words) - 1)
 
 
 class Matrix:
-    """Examples as rows of feature numbers; of each length, whole and cut weigh the same. The last number: not known."""
+    """Examples as rows of feature numbers; whole and cut weigh the same in all. The last number: not known."""
 
-    def __init__(self, said: Sequence[tuple[str, ...]], numbers: dict[str, int]) -> None:
-        rows = [([numbers.get(n, len(numbers)) for n in names], whole, size) for names, whole, size in examples(said)]
+    def __init__(self, said: Sequence[tuple[str, ...]], numbers: dict[str, int], form_only: bool) -> None:
+        rows = [([numbers.get(n, len(numbers)) for n in names], whole, w) for names, whole, w in examples(said)]
         self.x = np.array([row[0] for row in rows], dtype=np.int32)
         self.y = np.array([row[1] for row in rows], dtype=np.float64)
-        size = np.array([row[2] for row in rows])
-        of_length = [np.bincount(size[self.y == label], minlength=MOST_WORDS + 1) for label in (0, 1)]
-        # Where a length is seen only whole, or only cut, nothing can be learnt from it.
-        share = of_length[1] / np.maximum(1, of_length[0])
-        self.w = np.where(self.y == 1, (of_length[0] > 0)[size].astype(np.float64), share[size])
-        self.w /= self.w.sum()
+        self.w = np.array([row[2] for row in rows])
+        if form_only:
+            self._alike(np.array([size for words in said for size in range(1, len(words) + 1)]))
+        for label in (0.0, 1.0):
+            self.w[self.y == label] /= 2 * self.w[self.y == label].sum()
+
+    def _alike(self, size: NDArray[np.int64]) -> None:
+        """Whole and cut count the same among those of a length; a length of one kind only says nothing."""
+        of = [np.bincount(size[self.y == label], minlength=MOST_WORDS + 1) for label in (0, 1)]
+        cut = of[1] / np.maximum(1, of[0])
+        self.w = np.where(self.y == 1, np.minimum(1.0, of[0])[size], cut[size])
 
     def log_loss(self, weights: Floats) -> float:
         """Mean, nats."""
@@ -148,13 +154,14 @@ def main() -> None:
     """Fit, print what it is worth held out, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True, help="Directory with the two collections.")
+    parser.add_argument("--form-only", action="store_true", help="Length must not matter.")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
     said = utterances(given.corpus)
     held_out, learnt = said[:HELD_OUT], said[HELD_OUT:]
     seen = collections.Counter(name for names, _, _ in examples(learnt) for name in names)
     numbers = {name: i for i, name in enumerate(sorted(n for n, count in seen.items() if count >= LEAST_SEEN))}
-    data, test = Matrix(learnt, numbers), Matrix(held_out, numbers)
+    data, test = (Matrix(part, numbers, given.form_only) for part in (learnt, held_out))
     weights = fit(data, len(numbers))
     kept = np.round(np.where(np.abs(weights) >= LEAST_WEIGHT, weights, 0.0), 2)
     print(f"{len(said)} utterances, {len(numbers)} features, {int((kept != 0).sum())} kept")

@@ -124,7 +124,7 @@ def test_a_language_the_call_is_not_held_in_is_asked_about_when_it_is_sure(
     world.predict(0.95)
     now_ns = world.now_ms * MS
     world.feed(on.FinalText(now_ns, 1, "Some words.", True, -0.2, 0.0, language, probability))
-    world.silence(800)
+    world.silence(1_500)
     assert len(world.made(kind)) == 1
     assert all(turn.reason == "language" for turn in world.made(do.UnclearTurn))
 

@@ -13,21 +13,22 @@ from services.orchestrator.turns.echo import is_echo
 from services.orchestrator.turns.expectation import Expectation
 from services.orchestrator.turns.level import FAINT_DB
 from services.orchestrator.turns.lexicon.words import Lexicon, words_of
+from services.orchestrator.turns.speech import NOISY_LINE_DB
 
 MAX_BACKCHANNEL_WORDS = 4
 # So many words of a text that may still change are an interruption.
 LEAST_PARTIAL_WORDS = 2
 # The recogniser is asked what a sound is when so much of it was voiced, and again. Its words come 90 ms later: the
 # first answer in time to decide within 500 ms of the onset.
-ASK_WORDS_MS = (288, 608)
+ASK_WORDS_MS = (352, 608)
 # One word of an answer in which it is less sure than this (log-probability per token) takes the floor from nobody.
 TOLD_LOGPROB = -0.6
 # A long sound is speech when so much of it was voiced.
 LEAST_VOICED = 0.6
 # So many partial texts in a row without words: the recogniser hears no speech in it.
 WORDLESS_PARTIALS = 2
-# A peak this little above the noise of the line may be the noise itself.
-NOISY_DB = 18.0
+# On a line so noisy (speech.py) words may be somebody else's: one partial text is not enough.
+NOISY_DB = NOISY_LINE_DB
 # Below this it is: other voices reach 9 dB over their own mean, callers over noise 10 dB under them 12 dB and more.
 MURMUR_DB = 11.0
 
@@ -45,7 +46,7 @@ class Sound:
     still_speaking: bool
     distant: bool = False
     below_usual_db: float | None = None
-    # Hardly above the noise of the line: it may be the noise.
+    # The line is: other voices may be heard in it.
     noisy: bool = False
 
 

@@ -54,8 +54,11 @@ class Floor:
         sound = self._sound(utterance, at_ns)
         out: list[do.Decision] = []
         if not utterance.paused:
-            if utterance.resumed and utterance.wordless >= barge_in.WORDLESS_PARTIALS:
-                # A noise that goes on: the agent is not stopped by it again until there are words in it.
+            if utterance.resumed and (
+                utterance.wordless >= barge_in.WORDLESS_PARTIALS
+                or barge_in.is_backchannel(utterance.partial, self._hearing.lexicon)
+            ):
+                # A noise that goes on, behind "okay" too: not paused for again until there are other words in it.
                 return []
             needed_ms = PAUSE_AGAIN_MS if utterance.resumed else self._settings.barge_in_pause_ms
             if sound.voiced_ms < needed_ms or utterance.dipped or sound.distant:

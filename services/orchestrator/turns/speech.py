@@ -58,6 +58,9 @@ class SpeechDetector:
         self.pause_ns = 0
         self._power = 0.0
         self._powers = 0
+        # The same without what is faint: how loud the caller is among other voices.
+        self._clear_power = 0.0
+        self._clear_powers = 0
         # Faint voices since when, and where the caller's own speech ended before them.
         self._faint_ns = 0
         self._clear_ns = 0
@@ -98,6 +101,7 @@ class SpeechDetector:
         self._run_ns = self.voiced_ns = self._faint_ns = 0
         self._peak_db = QUIET_DB
         self._power, self._powers = 0.0, 0
+        self._clear_power, self._clear_powers = 0.0, 0
 
     def _listen(self, frame: VadFrame) -> Edge | None:
         if frame.probability < self._settings.speech_threshold or (self._dipped and self._faint(frame)):
@@ -123,10 +127,13 @@ class SpeechDetector:
 
     def _faint(self, frame: VadFrame) -> bool:
         """On a noisy line: hardly the caller, by its level."""
-        level_db, above_db = self.level_db, self.above_noise_db
-        if level_db is None or above_db is None or above_db >= NOISY_LINE_DB or not frame.levels_db:
+        above_db = self.above_noise_db
+        if above_db is None or above_db >= NOISY_LINE_DB or not frame.levels_db:
             return False
-        return self._powers * FRAME_NS >= LEVEL_NS and max(frame.levels_db) < level_db - FADED_DB
+        if self._clear_powers * FRAME_NS < LEVEL_NS:
+            return False
+        clear_db = 10 * math.log10(self._clear_power / self._clear_powers)
+        return max(frame.levels_db) < clear_db - FADED_DB
 
     def _fades(self, frame: VadFrame) -> bool:
         """It has been faint for so long now that the caller's speech ended where it began to be."""
@@ -144,9 +151,10 @@ class SpeechDetector:
             self.last_voiced_ns = frame.end_ns
             return
         self._peak_db = max(self._peak_db - 0.05, *frame.levels_db)
+        power = 10 ** (max(*frame.levels_db, QUIET_DB) / 10)
+        self._power, self._powers = self._power + power, self._powers + 1
         if not self._faint_ns:
-            self._power += 10 ** (max(*frame.levels_db, QUIET_DB) / 10)
-            self._powers += 1
+            self._clear_power, self._clear_powers = self._clear_power + power, self._clear_powers + 1
         least = self._least_db()
         part_ns = FRAME_NS // len(frame.levels_db)
         for back, level in enumerate(reversed(frame.levels_db)):

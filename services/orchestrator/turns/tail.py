@@ -1,8 +1,8 @@
 """Could an utterance end where its words end? Log-odds from the words alone, by weights learnt from many utterances.
 
-A logistic regression over the last words, their endings and the first words. Positive are whole utterances of callers,
-negative the same utterances cut behind every earlier word; of each length both count the same, so that 0 is even odds
-and a short sentence is no less complete than a long one.
+A logistic regression over the last words, their endings, the first words and how many there are. Positive are whole
+utterances of callers, negative the same utterances cut behind every earlier word; both count the same in all, so that 0
+is even odds.
 `benchmarks/turn_tails.py` fits it and says from what; a language without weights has no opinion (0).
 """
 
