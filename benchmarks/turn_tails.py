@@ -8,9 +8,9 @@ of neither half.
 
 Model: turns/tail.py. Each utterance is one positive example and, cut behind each earlier word, negatives that weigh one
 together: as if every caller paused once, anywhere. So it also knows how long utterances are, which is worth as much as
-their form on the turn-taking set, whose pauses come early; with examples weighed alike at each length (`--form-only`) a
-short sentence is no less complete than a long one. Adagrad on the log-loss with a Gaussian prior; rare features are left
-out before, small weights after.
+their form on the turn-taking set, whose pauses come early; with examples weighed alike at each length (`--form-only`)
+a short sentence is no less complete than a long one. Adagrad on the log-loss with a Gaussian prior; rare features are
+left out before, small weights after.
 """
 
 import argparse

@@ -62,3 +62,18 @@ def test_the_voices_behind_a_silent_caller_do_not_pause_the_agent_and_the_caller
     assert not world.made(do.PausePlayout)
     world.speech(128, CALLER_DB)
     assert len(world.made(do.PausePlayout)) == 1
+
+
+def test_sound_that_adds_no_words_does_not_begin_the_wait_anew_on_a_noisy_line() -> None:
+    world = in_a_crowd()
+    world.speech(960, CALLER_DB)
+    end_ms = world.now_ms
+    for _ in range(4):
+        world.frames(224, 0.02, BABBLE_DB)
+        world.text("I would like to")
+        world.frames(512, 0.02, BABBLE_DB)
+        world.speech(96, CALLER_DB - 4)
+    world.frames(224, 0.02, BABBLE_DB)
+    world.text("I would like to")
+    assert len(world.made(do.EndTurn)) == 1
+    assert world.when(do.EndTurn) <= end_ms + 4 * 832 + 256

@@ -38,9 +38,9 @@ def test_the_dip_is_seen_after_200_ms_without_waiting_for_the_next_frame() -> No
         (0.9, "I would like to", 1800, 2000),
         (0.5, "I lost my credit card.", 220, 230),
         (0.5, "I lost my credit card and", 1900, 2000),
-        (0.1, "I need a taxi.", 1200, 1500),
-        (0.95, "I need a taxi.", 800, 1000),
-        (0.1, "I lost my credit card.", 220, 300),
+        (0.1, "I need a taxi.", 1300, 1700),
+        (0.95, "I need a taxi.", 800, 1100),
+        (0.1, "I lost my credit card.", 220, 350),
         (0.5, "Yes.", 200, 230),
         (None, "I lost my credit card.", 220, 300),
         (0.5, "My number is four seven", 1700, 2000),
@@ -206,12 +206,12 @@ def test_long_speech_without_words_is_asked_about_and_short_is_not() -> None:
     world.speech(1600)
     world.silence(210)
     world.text("")
-    world.silence(1300)
+    world.silence(1600)
     assert len(world.made(do.UnclearTurn)) == 1
     world.speech(200)
     world.silence(210)
     world.text("")
-    world.silence(1300)
+    world.silence(1600)
     assert len(world.made(do.UnclearTurn)) == 1
     assert [discard.reason for discard in world.made(do.Discard)] == ["no words"]
 
@@ -237,7 +237,7 @@ def test_a_reply_to_a_turn_that_may_go_on_is_prepared_later(probability: float, 
     world.text(text)
     assert not world.made(do.Speculate)
     world.silence(2400)
-    assert world.when(do.Speculate) == end_ms + 710
+    assert world.when(do.Speculate) == end_ms + 810
     assert len(world.made(do.EndTurn)) == 1
 
 

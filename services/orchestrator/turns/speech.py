@@ -75,6 +75,12 @@ class SpeechDetector:
         """How far the utterance's peak is above the noise of the line; None: levels are not known."""
         return self._peak_db - self._floor_db if self._peak_db > QUIET_DB else None
 
+    @property
+    def noisy_line(self) -> bool:
+        """The detector may hear other voices in the noise of this line."""
+        above_db = self.above_noise_db
+        return above_db is not None and above_db < NOISY_LINE_DB
+
     def push(self, frame: VadFrame) -> Edge | None:
         """Take the next frame. "onset" when an utterance begins, "resumed" when it goes on after `dip()`."""
         self._remember(frame)
@@ -127,8 +133,7 @@ class SpeechDetector:
 
     def _faint(self, frame: VadFrame) -> bool:
         """On a noisy line: hardly the caller, by its level."""
-        above_db = self.above_noise_db
-        if above_db is None or above_db >= NOISY_LINE_DB or not frame.levels_db:
+        if not self.noisy_line or not frame.levels_db:
             return False
         if self._clear_powers * FRAME_NS < LEVEL_NS:
             return False

@@ -197,7 +197,8 @@ class TurnTaker:
         utterance = self._match(signal.utterance)
         if utterance is None or not utterance.dipped:
             return
-        utterance.text, utterance.text_ns = signal.text.strip(), signal.at_ns
+        utterance.text_came(signal.text.strip(), self._speech.last_voiced_ns, noisy_line=self._speech.noisy_line)
+        utterance.text_ns = signal.at_ns
         utterance.logprob = signal.avg_logprob
         utterance.doubt = self._hearing.doubt(signal, self._speech.voiced_ns / MS)
         self._hearing.read(utterance)
@@ -300,7 +301,8 @@ class TurnTaker:
             wait_ms = max(wait_ms, self.final_deadline_ms) + (FAIL_AFTER_LATE_MS if utterance.late else 0)
         elif utterance.forced:
             wait_ms = 0
-        return self._speech.last_voiced_ns + wait_ms * MS
+        ended_ns = utterance.words_end_ns if utterance.text else self._speech.last_voiced_ns
+        return ended_ns + wait_ms * MS
 
     def _speculation_due_ns(self, utterance: Utterance) -> int | None:
         if self._floor.contested_by(utterance):

@@ -39,6 +39,9 @@ class Utterance:
     text: str | None = None
     text_ns: int = 0
     logprob: float = 0.0
+    # How many words there were at the latest dip that brought new ones, and where speech ended then.
+    words: int = 0
+    words_end_ns: int = 0
     doubt: Doubt | None = None
     reading: Reading | None = None
     late: bool = False
@@ -66,6 +69,13 @@ class Utterance:
         self.agreed = " ".join(word for word, _ in pairs)
         self.wordless = 0 if now else self.wordless + 1
         self.partial = text
+
+    def text_came(self, text: str, last_voiced_ns: int, *, noisy_line: bool) -> None:
+        """Words up to the dip. On a noisy line sound that adds none was not the caller: the silence counts on."""
+        count = len(words_of(text))
+        if not noisy_line or count > self.words:
+            self.words, self.words_end_ns = count, last_voiced_ns
+        self.text = text
 
     @property
     def later_dip_ms(self) -> int:
