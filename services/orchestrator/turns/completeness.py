@@ -16,8 +16,8 @@ from services.orchestrator.turns.tail import knows
 from services.orchestrator.turns.tail import log_odds as tail_log_odds
 
 # Fitted by `python -m benchmarks.turn_weights` (maximum a posteriori, a Gaussian prior of width 1) to 757 dips of 390
-# items of the tuning half of the turn-taking set, half of them ends. What is rare there stays near its prior; digits and
-# letters last and short answers are set by hand: the few numbers that were seen were read off playing cards.
+# items of the tuning half of the turn-taking set, half of them ends. What is rare there stays near its prior. Set by
+# hand: digits and letters last (the few that were seen were read off playing cards) and short answers.
 WEIGHTS: Mapping[str, float] = {
     "full stop": 1.6,
     "question mark": 1.15,
