@@ -14,6 +14,8 @@ REPORTED_STAGES = (
     "vad_onset",
     "endpoint",
     "asr_final",
+    "understand",
+    "tool",
     "llm_ttft",
     "llm_first_clause",
     "tts_ttfa",

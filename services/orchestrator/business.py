@@ -79,12 +79,11 @@ class BundleBusiness:
         caller = Caller(ani=number.reveal(), locale=self._locale, transport=info.transport)
         layer = self._office.control.call(self.bundle, dialogue_id, caller, self._locale)
 
-        def took(ms: float, at_ns: int) -> None:
-            ctx.measure("tool", dialogue.state.turn, ms, at_ns)
-
         dialogue = Dialogue(self.bundle, self._locale, state)
         understander = _Timed(self._understander(ctx.call_id), ctx)
-        session = Session(dialogue, understander, Door(layer, ctx.clock, took), store, sayer, ctx.clock)
+        session = Session(
+            dialogue, understander, Door(layer, ctx, lambda: dialogue.state.turn), store, sayer, ctx.clock
+        )
         return BundleConversation(session, layer, self._office, dialogue_id, number, resumed=state is not None)
 
     async def _state(self, call_id: str, number: Personal[str]) -> tuple[DialogueState | None, StateStore, str]:

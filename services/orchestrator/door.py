@@ -1,21 +1,22 @@
-"""The control layer of a call as its dialogue sees it, with how long reads and acts take measured."""
+"""The control layer of a call as its dialogue sees it; what reads and acts came to, and how long, is logged."""
 
 from collections.abc import Callable, Mapping, Sequence
 
-from services.common.clock import Clock
 from services.common.personal import Personal
-from services.orchestrator.control.model import Proposal, Scalar
+from services.orchestrator import events as ev
+from services.orchestrator.call_context import CallContext
+from services.orchestrator.control.model import Allowed, Denied, Proposal, Scalar
 from services.orchestrator.dialogue.model import EffectDone, Identified, Judge, Judged, Perform, Read, ReadDone, Say
 from services.orchestrator.dialogue.ports import Control
 
 
 class Door(Control):
-    """Everything as `control` does it. `measure(ms, at_ns)` is told of every read and act."""
+    """Everything as `control` does it. `turn` says in which turn of the dialogue we are."""
 
-    def __init__(self, control: Control, clock: Clock, measure: Callable[[float, int], None]) -> None:
+    def __init__(self, control: Control, ctx: CallContext, turn: Callable[[], int]) -> None:
         self._control = control
-        self._clock = clock
-        self._measure = measure
+        self._ctx = ctx
+        self._turn = turn
 
     async def recognise(self) -> Identified:
         """By the number."""
@@ -26,21 +27,50 @@ class Door(Control):
         return await self._control.identify(keys)
 
     async def read(self, read: Read) -> ReadDone:
-        """Measured."""
-        began_ns = self._clock.now_ns()
+        """Measured and logged."""
+        began_ns = self._ctx.clock.now_ns()
         done = await self._control.read(read)
-        self._took(began_ns)
+        count = len(done.records) if done.records is not None else None
+        at_ns = self._took(began_ns)
+        self._ctx.log(ev.ToolRead(at_ns=at_ns, turn=self._turn(), tool=read.tool, records=count, reason=done.reason))
         return done
 
     async def judge(self, judge: Judge) -> Judged:
-        """Not measured: what it fetches is."""
-        return await self._control.judge(judge)
+        """Logged; what it fetches is not measured apart."""
+        judged = await self._control.judge(judge)
+        verdict, rule = judged.verdict, ""
+        match verdict:
+            case Allowed():
+                told = "allowed"
+            case Denied(rule=rule, how=told):
+                pass
+            case _:
+                told = "rejected"
+        self._ctx.log(
+            ev.ActJudged(
+                at_ns=self._ctx.clock.now_ns(),
+                turn=self._turn(),
+                tool=judge.proposal.tool,
+                verdict=told,
+                rule=rule,
+            )
+        )
+        return judged
 
     async def perform(self, perform: Perform) -> EffectDone:
-        """Measured."""
-        began_ns = self._clock.now_ns()
+        """Measured and logged."""
+        began_ns = self._ctx.clock.now_ns()
         done = await self._control.perform(perform)
-        self._took(began_ns)
+        outcome = done.outcome
+        self._ctx.log(
+            ev.ActEnded(
+                at_ns=self._took(began_ns),
+                turn=self._turn(),
+                tool=done.tool,
+                effect_id=outcome.effect_id if outcome is not None else "",
+                state=outcome.state if outcome is not None else "mismatch" if done.mismatch else "not begun",
+            )
+        )
         return done
 
     def asked(self, proposal: Proposal, speech: int) -> None:
@@ -63,6 +93,7 @@ class Door(Control):
         """Of a call that another worker had."""
         await self._control.restore(records)
 
-    def _took(self, began_ns: int) -> None:
-        now_ns = self._clock.now_ns()
-        self._measure((now_ns - began_ns) / 1e6, now_ns)
+    def _took(self, began_ns: int) -> int:
+        now_ns = self._ctx.clock.now_ns()
+        self._ctx.measure("tool", self._turn(), (now_ns - began_ns) / 1e6, now_ns)
+        return now_ns

@@ -202,6 +202,36 @@ class KeysCollected(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolRead(Event):
+    """A back end was asked; `records` None: it did not answer, `reason` says why."""
+
+    turn: int
+    tool: str
+    records: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActJudged(Event):
+    """The verdict on a proposed act: allowed, deny, step_up, human_review, or rejected (it lacks evidence)."""
+
+    turn: int
+    tool: str
+    verdict: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActEnded(Event):
+    """What became of an act: a state of its effect row, "mismatch" (asked before with other arguments), "not begun"."""
+
+    turn: int
+    tool: str
+    effect_id: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HandoverAsked(Event):
     """A person is to take over; `route` and `reason` are names of the bundle."""
 

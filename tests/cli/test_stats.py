@@ -31,8 +31,8 @@ def test_rows_of_unknown_shape_are_left_out() -> None:
 
 
 def test_stages_come_in_the_order_a_turn_passes_them_and_others_after() -> None:
-    got = by_stage([sample("c", "tool", 1, 0), sample("c", "playout", 2, 0), sample("c", "endpoint", 3, 0)])
-    assert list(got) == ["endpoint", "playout", "tool"]
+    got = by_stage([sample("c", "handoff", 1, 0), sample("c", "playout", 2, 0), sample("c", "endpoint", 3, 0)])
+    assert list(got) == ["endpoint", "playout", "handoff"]
 
 
 def test_each_reported_turn_is_matched_once_with_the_nearest_heard_one() -> None:

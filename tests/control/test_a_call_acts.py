@@ -122,6 +122,9 @@ async def test_a_card_is_blocked_once_after_the_read_back_was_heard_and_confirme
         await hears(call, "is blocked")
         assert await world.postings() == 1
         assert await world.effects() == ["committed"]
+        [judged], [ended] = call.events(ev.ActJudged)[-1:], call.events(ev.ActEnded)
+        assert (judged.tool, judged.verdict, ended.state) == ("block_card", "allowed", "committed")
+        assert [read.tool for read in call.events(ev.ToolRead)] == ["list_cards"]
 
 
 @pytest.mark.slow

@@ -19,6 +19,8 @@ STAGE_MEANING = {
     "vad_onset": "the caller began to speak → it was known",
     "endpoint": "the caller stopped → the turn was decided to be over",
     "asr_final": "the caller stopped → the final text was there",
+    "understand": "words → acts of the dialogue (begun before the turn is over, as a rule)",
+    "tool": "a back end was asked → it answered",
     "llm_ttft": "the language model was asked → its first token",
     "llm_first_clause": "first token → first clause to speak",
     "tts_ttfa": "first clause → first audio of it",
