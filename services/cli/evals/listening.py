@@ -1,0 +1,150 @@
+"""Which of a bundle's sentences were heard, from words alone. Pure.
+
+A caller at the audio level knows no state of the agent: it hears words, as a recogniser wrote them, and must tell what
+it was asked. A sentence's fixed words are compared with the heard ones, its places are anything.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rapidfuzz import fuzz
+
+from services.cli.evals.callers import Caller as EvalCaller
+from services.cli.evals.said import squeezed
+from services.cli.evals.transcript import Asked, Spoken
+from services.cli.talker.acts import Act, HangUp, Key, Listen, Say
+from services.common.personal import Personal
+from services.orchestrator.bundles.bundle import Bundle
+from services.orchestrator.bundles.standard import STANDARD_NAMES
+
+# Of 100: so alike must the fixed words of a sentence be to what was heard; few words must be alike to the letter.
+ALIKE, ALIKE_SHORT, _LONG_CHARS = 82, 99, 12
+# Sentences that ask for a yes or a no; which of two; for the code.
+_IS_IT, _WHICH, _WHICH_GOAL, _CODE = "talk.is_it", "talk.which", "talk.which_goal", "talk.identify"
+_PLACE = re.compile(r"\{[^{}]*\}")
+# Shorter fixed words say too little to be told apart.
+_LEAST_CHARS = 6
+_LEAST_PART = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One sentence: its name, and the fixed words before, between and after its places."""
+
+    prompt: str
+    parts: tuple[str, ...]
+
+    @property
+    def length(self) -> int:
+        """Of the fixed words."""
+        return sum(len(part) for part in self.parts)
+
+
+class Listening:
+    """For one bundle and locale."""
+
+    def __init__(self, bundle: Bundle, locale: str) -> None:
+        self._bundle = bundle
+        names = [*bundle.prompts[locale], *STANDARD_NAMES]
+        known = [Known(name, _parts(bundle.prompt(name, locale).text)) for name in dict.fromkeys(names)]
+        self._known = sorted(
+            (one for one in known if one.prompt != bundle.agent.system and one.length >= _LEAST_CHARS),
+            key=lambda one: -one.length,
+        )
+        self._confirms = {tool.confirm.prompt for tool in bundle.tools.values() if tool.confirm is not None}
+        self._asks = {slot.ask: name for name, slot in bundle.slots.items()}
+        self._fillers = {tool.filler for tool in bundle.tools.values() if tool.filler}
+
+    def prompts(self, words: str) -> list[str]:
+        """Names of the sentences heard, in order; what is like none of them is left out."""
+        tight = squeezed(words)
+        found: list[_Match] = []
+        # Longer ones first: "Is that …?" is also in a longer question.
+        for known in self._known:
+            match = _match(known, tight)
+            if match is not None and not any(match.overlaps(other) for other in found):
+                found.append(match)
+        return [match.known.prompt for match in sorted(found, key=lambda match: match.spans[0])]
+
+    def waits(self, prompts: Sequence[str]) -> bool:
+        """Nothing but "one moment": the agent goes on."""
+        return bool(prompts) and set(prompts) <= self._fillers
+
+    def asked(self, turn: int, words: str, last_slot: str) -> Asked:
+        """What the agent waits for now, by the last question that was heard. `last_slot`: what was asked for before."""
+        prompts = self.prompts(words)
+        sentences = tuple(Spoken(turn, "agent", words, prompt=prompt, complete=True) for prompt in prompts)
+        asking = next((p for p in reversed(prompts) if self._is_question(p)), "")
+        if asking in self._asks:
+            return Asked(turn, sentences, slot=self._asks[asking])
+        if asking in self._confirms or asking == _IS_IT:
+            return Asked(turn, sentences, slot=last_slot if asking == _IS_IT else "", yes_no=True)
+        if asking == _WHICH:
+            return Asked(turn, sentences, slot=last_slot)
+        return Asked(turn, sentences, code=asking == _CODE, keys=asking == _CODE, goal=asking == _WHICH_GOAL)
+
+    def _is_question(self, prompt: str) -> bool:
+        special = (_IS_IT, _WHICH, _WHICH_GOAL, _CODE, "talk.more", "talk.open", "talk.change")
+        return prompt in self._asks or prompt in self._confirms or prompt in special
+
+
+class EvalTalker:
+    """A caller of the evals as a caller that talks (`talker.acts.Caller`)."""
+
+    def __init__(self, caller: EvalCaller, listening: Listening) -> None:
+        self._caller = caller
+        self._listening = listening
+        self._opened = self._leaving = False
+        self._turn = 0
+        self._slot = ""
+
+    def next(self, heard: str) -> Act:
+        """By the sentences that were heard. Nothing heard, twice in a row, is answered like an open question."""
+        if self._leaving:
+            return HangUp()
+        prompts = self._listening.prompts(heard)
+        if self._listening.waits(prompts) or (not self._opened and not heard):
+            return Listen()
+        if not self._opened:
+            self._opened = True
+            given = self._caller.open()
+        else:
+            asked = self._listening.asked(self._turn, heard, self._slot)
+            self._slot = asked.slot or self._slot
+            given = self._caller.answer(asked)
+        self._turn += 1
+        self._leaving = given.hang_up
+        if given.keys:
+            return Key(Personal(given.keys, "keys"))
+        return Say(given.say) if given.say else HangUp() if given.hang_up else Listen()
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    """Words of two or three letters between places ("for", "on") are found anywhere: left to the places."""
+    return tuple(part for piece in _PLACE.split(text) if len(part := squeezed(piece)) >= _LEAST_PART)
+
+
+def _match(known: Known, tight: str) -> "_Match | None":
+    """Its fixed words in order, each as like as can be found behind the one before; None when they are not there."""
+    at, total, spans = 0, 0.0, []
+    for part in known.parts:
+        found = fuzz.partial_ratio_alignment(part, tight[at:])
+        if found is None:
+            return None
+        # Words at the very end may be cut short; what is missing counts.
+        total += found.score * min(len(part), found.dest_end - found.dest_start)
+        spans.append((at + found.dest_start, at + found.dest_end))
+        at += found.dest_end
+    alike = total / known.length
+    return _Match(known, tuple(spans)) if alike >= (ALIKE if known.length >= _LONG_CHARS else ALIKE_SHORT) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    known: Known
+    spans: tuple[tuple[int, int], ...]
+
+    def overlaps(self, other: "_Match") -> bool:
+        """They want the same words."""
+        return any(a < d and c < b for a, b in self.spans for c, d in other.spans)
