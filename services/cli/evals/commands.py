@@ -10,7 +10,8 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from services.cli.options import AsJson, Config, Sets, load_launch
-from services.cli.terminal import EXIT_FAILED, run
+from services.cli.stack import Launch
+from services.cli.terminal import EXIT_FAILED, Interrupts, StackView, run
 from services.common.clock import SystemClock
 from services.common.errors import InvalidInputError
 from services.common.settings import Settings
@@ -46,28 +47,24 @@ def evals(
     account: end state matches; no unauthorised, duplicate or unevidenced effect; nothing claimed that is not so.
 
     Examples: `trunkline eval deploy/agents/bank-retail`, `… --faults --conversations 1000 --html report.html`,
-    `… --model real --runs 5`.
+    `… --model real --runs 5`, `… --audio`: a handful of calls with the real models, ten minutes on two cores.
     """
 
     from services.cli.evals.run import Wanted
 
-    settings = load_launch(config, None, sets, "real", as_json).settings
+    launch = load_launch(config, None, sets, "real", as_json)
 
-    async def main() -> int:
+    async def main(interrupts: Interrupts) -> int:
         if text and audio:
             raise InvalidInputError("--audio", expected="one level", got="--text and --audio")
-        if audio:
-            raise InvalidInputError(
-                "--audio",
-                expected="--text",
-                got="--audio",
-                remedy="Not there yet; `trunkline demo` does bank business by voice and checks the books.",
-            )
         if model not in ("scripted", "real"):
             raise InvalidInputError("--model", expected="scripted or real", got=repr(model))
         bundle = load(directory)
         wanted = Wanted(faults, runs, seed, conversations, tuple(only or ()))
-        document = await _play(bundle, directory, wanted, model, settings, as_json)
+        if audio:
+            document = await _play_audio(bundle, directory, wanted, launch, interrupts)
+        else:
+            document = await _play(bundle, directory, wanted, model, launch.settings, as_json)
         write(document, html, out)
         if as_json:
             typer.echo(json.dumps(document, ensure_ascii=False))
@@ -75,7 +72,7 @@ def evals(
             show(document)
         return 0 if document["ok"] else EXIT_FAILED
 
-    run(lambda _: main(), as_json=as_json)
+    run(main, as_json=as_json)
 
 
 async def _play(
@@ -104,6 +101,28 @@ async def _play(
                 understandings=understandings,
                 progress=lambda _one, _number: bar.advance(task),
             )
+
+
+async def _play_audio(
+    bundle: Bundle, directory: Path, wanted: "Wanted", launch: Launch, interrupts: Interrupts
+) -> dict[str, Any]:
+    from services.cli.evals.audio_level import run_audio
+    from services.common.log import configure_logging
+    from services.common.settings import LogSettings
+
+    configure_logging(LogSettings(level="error"), "trunkline")
+    console = Console(stderr=True)
+    return await run_audio(
+        bundle,
+        directory,
+        launch,
+        SystemClock(),
+        interrupts,
+        runs=wanted.runs,
+        only=wanted.only,
+        view=StackView(console=console),
+        progress=lambda name: console.print(f"calling: {name}", highlight=False),
+    )
 
 
 def load(directory: Path) -> Bundle:

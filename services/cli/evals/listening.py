@@ -98,6 +98,8 @@ class EvalTalker:
         self._opened = self._leaving = False
         self._turn = 0
         self._slot = ""
+        # What it keyed, in order: the line's events do not tell secrets.
+        self.keyed: list[str] = []
 
     def next(self, heard: str) -> Act:
         """By the sentences that were heard. Nothing heard, twice in a row, is answered like an open question."""
@@ -116,6 +118,7 @@ class EvalTalker:
         self._turn += 1
         self._leaving = given.hang_up
         if given.keys:
+            self.keyed.append(given.keys)
             return Key(Personal(given.keys, "keys"))
         return Say(given.say) if given.say else HangUp() if given.hang_up else Listen()
 
