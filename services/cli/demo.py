@@ -31,10 +31,15 @@ from services.common.errors import TrunklineError
 from services.common.log import configure_logging
 from services.common.settings import LogSettings
 
+# Tables in a log file.
+_LOG_COLUMNS = 132
+
 
 async def demo(launch: Launch, once: bool, clock: Clock, interrupts: Interrupts) -> int:
     """Returns 0 only if the caller got everything done that it called for and the books and the audit say the same."""
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_LOG_COLUMNS)
     # The stack's processes log to files; of what is done here only faults are worth a line.
     configure_logging(LogSettings(level="warning"), "trunkline")
     console.print(
@@ -85,7 +90,9 @@ async def _test_call(house: BankHouse, clock: Clock, console: Console) -> bool:
     console.print(_turns(talk))
     console.print()
     console.print(_facts(facts))
-    console.print(f"\nRecording: {house.data_dir}/demo.wav (left caller, right agent); events.jsonl beside it.")
+    console.print(
+        f"\nRecording: {house.data_dir}/demo.wav (left caller, right agent). Beside it: events.jsonl, audit.jsonl."
+    )
     return _verdict(console, talk, facts)
 
 
@@ -101,7 +108,7 @@ async def _audit(house: BankHouse, clock: Clock) -> Fact:
     except TrunklineError as error:
         return Fact("audit log", "verified", error.message)
     found = "verified" if report.ok else f"{len(report.findings)} findings: {report.findings[0].message}"
-    return Fact(f"audit log ({report.entries} entries, {out})", "verified", found)
+    return Fact(f"audit log ({report.entries} entries)", "verified", found)
 
 
 async def _events(api: Api, leg: CallerLeg) -> list[dict[str, object]]:

@@ -95,7 +95,7 @@ def test_a_caller_of_the_evals_plays_its_scenario_by_ear(bundle: Bundle, listeni
         Say("yes"),
         Listen(),
         Say("yes"),
-        Say("no, that is all, goodbye"),
+        Say("no, that is all, goodbye", last=True),
         HangUp(),
     ]
 

@@ -120,7 +120,7 @@ class EvalTalker:
         if given.keys:
             self.keyed.append(given.keys)
             return Key(Personal(given.keys, "keys"))
-        return Say(given.say) if given.say else HangUp() if given.hang_up else Listen()
+        return Say(given.say, last=given.hang_up) if given.say else HangUp() if given.hang_up else Listen()
 
 
 def _parts(text: str) -> tuple[str, ...]:

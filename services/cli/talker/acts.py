@@ -8,9 +8,10 @@ from services.common.personal import Personal
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Speak a line."""
+    """Speak a line. After the `last` one nothing need be answered."""
 
     text: str
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ class ScriptedCaller:
         if self._at < len(self._topics):
             return Say(self._topics[self._at].opens[0])
         self._leaving = True
-        return Say(self._bye)
+        return Say(self._bye, last=True)
 
     def _answer(self, index: int, cue: Cue) -> Act:
         times = self._asked[index]

@@ -16,6 +16,8 @@ from services.common.personal import Personal
 # A key and the gap after it, as the worker sends them.
 KEY_MS = 200
 MOST_TURNS = 40
+# So long one waits for a "goodbye" in return.
+LAST_WORD_MS = 2_500
 MANNERS = Manners(greeting_deadline_ms=10_000, agent_done_ms=900, answer_deadline_ms=15_000, patience_ms=25_000)
 
 
@@ -90,6 +92,7 @@ class Talker:
                 why = f"the call ended: {self.leg.ended}"
                 break
             if isinstance(act, Say):
+                deadline_ms = LAST_WORD_MS if act.last else deadline_ms
                 await self._say(act.text)
             elif isinstance(act, Key):
                 await self._key(act.keys)
