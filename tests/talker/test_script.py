@@ -15,7 +15,9 @@ TOPIC = Topic(
 
 
 def caller(*topics: Topic) -> ScriptedCaller:
-    return ScriptedCaller(topics or (TOPIC,), waits="one moment[.,]?", fails="colleague", bye="Goodbye.")
+    return ScriptedCaller(
+        topics or (TOPIC,), waits="one moment[.,]?", idle="anything else", fails="colleague", bye="Goodbye."
+    )
 
 
 def answers(one: ScriptedCaller, *heard: str) -> list[Act]:
@@ -42,6 +44,14 @@ def test_not_understood_it_repeats_what_it_said_last() -> None:
     one = caller()
     assert answers(one, "Hello", "I did not catch that.") == [Say("A ticket, please."), Say("I want to buy a ticket.")]
     assert answers(one, "Where to?", "I did not catch that.", "") == [Say("York."), Say("To York."), Say("York.")]
+
+
+def test_a_topic_that_the_agent_has_let_go_of_is_opened_again() -> None:
+    assert answers(caller(), "Hello", "Where to?", "I cannot do that. Anything else?") == [
+        Say("A ticket, please."),
+        Say("York."),
+        Say("I want to buy a ticket."),
+    ]
 
 
 def test_after_a_few_times_it_gives_up_and_says_at_what() -> None:
@@ -97,6 +107,18 @@ REFUSED = "That payment cannot be refunded. Is there anything else I can do for 
             "No, ten pounds.",
         ),
         ((HELLO, BLOCKED, REFUSED), "Is that £10?", "Yes."),
+        (
+            (HELLO, BLOCKED, REFUSED),
+            "Is that Northern Rail, £50, the 18th of November 2026?",
+            "No, the one for fifteen pounds.",
+        ),
+        ((HELLO, BLOCKED, REFUSED), "Is that Northern Rail, £15, the 19th of November 2026?", "Yes."),
+        ((HELLO, BLOCKED, REFUSED), "Is that City Lottery, £20, the 15th of November 2026?", "No, Northern Rail."),
+        (
+            (HELLO, BLOCKED, REFUSED),
+            "I cannot refund that amount. Is there anything else I can do for you?",
+            "I want a refund, please. It is about Northern Rail.",
+        ),
         (
             (HELLO, BLOCKED, REFUSED),
             "I will refund ten pounds for Northern Rail on the nineteenth of November 2026. Say yes to confirm.",

@@ -15,6 +15,7 @@ _WAITS: Final = (
     r"(?:[\W]*(?:one moment|bear with me|i am still on it|i'm still on it|thank you for waiting|please|"
     r"you are speaking with an automated assistant|before i can do that,? i need to check who you are)[\W]*)+"
 )
+_IDLE: Final = r"anything else|how can i help"
 # Nothing that this caller called for ends like this.
 _FAILS: Final = r"to a colleague|does not match|technical problem|not working|cannot reach"
 BLOCK = Topic(
@@ -46,6 +47,7 @@ REFUSED = Topic(
         _CODE,
         Cue(r"which payment|shop and the amount|what payment", says=("The City Lottery.", "City Lottery.")),
         Cue(r"how much|what amount", says=("Twenty pounds.", "Twenty pounds, please.")),
+        Cue(r"is (that|it) .*(rail|kettle)", says=("No, the City Lottery.", "No, City Lottery.")),
         Cue(r"is (that|it) .*(lottery|20|twenty)", says=("Yes.", "Yes, please.")),
     ),
     over=r"(cannot|can't|can not|could not) be refunded",
@@ -63,6 +65,11 @@ CORRECTED = Topic(
         Cue(
             r"refund.*(confirm|say yes)|what should be different",
             says=("No, ten pounds.", "No. Ten pounds, please.", "Ten pounds."),
+        ),
+        Cue(r"is (that|it) .*(lottery|kettle)", says=("No, Northern Rail.", "No. It is about Northern Rail.")),
+        Cue(
+            r"is (that|it) .*(\b50\b|fifty|18|eighteen)",
+            says=("No, the one for fifteen pounds.", "No, fifteen pounds.", "No, the nineteenth of November."),
         ),
         Cue(rf"is (that|it) .*{_TEN}", says=("Yes.", "Yes, ten pounds.")),
         Cue(rf"is (that|it) .*({_FIFTEEN}|19|nineteen)", says=("Yes.", "Yes, that's right.")),
@@ -83,4 +90,4 @@ TOPICS: Final = (BLOCK, REFUSED, CORRECTED)
 
 def bank_caller() -> ScriptedCaller:
     """The caller of the demo."""
-    return ScriptedCaller(TOPICS, waits=_WAITS, fails=_FAILS, bye="No, thank you. Goodbye.")
+    return ScriptedCaller(TOPICS, waits=_WAITS, idle=_IDLE, fails=_FAILS, bye="No, thank you. Goodbye.")

@@ -38,10 +38,12 @@ class Topic:
 class ScriptedCaller:
     """One call's caller (`acts.Caller`)."""
 
-    def __init__(self, topics: Sequence[Topic], *, waits: str, fails: str, bye: str) -> None:
-        """`waits`: what the agent says and goes on after; `fails`: what no good call has in it; `bye`: last words."""
+    def __init__(self, topics: Sequence[Topic], *, waits: str, idle: str, fails: str, bye: str) -> None:
+        """`waits`: what the agent says and goes on after; `idle`: nothing is open; `fails`: what no good call
+        has in it; `bye`: last words."""
         self._topics = topics
         self._waits = re.compile(waits)
+        self._idle = re.compile(idle)
         self._fails = re.compile(fails)
         self._bye = bye
         self._at = -1
@@ -104,7 +106,9 @@ class ScriptedCaller:
         self._lost += 1
         if self._lost >= PATIENCE:
             return HangUp(f"{self.topic}: nothing to say to {words!r}")
-        if self._cue is None:
+        if self._cue is None or self._idle.search(words):
+            # The agent has let go of it: asked for from the beginning.
+            self._cue = None
             return Say(topic.opens[self._lost % len(topic.opens)])
         return self._answer(topic.cues.index(self._cue), self._cue)
 
