@@ -1,5 +1,6 @@
-"""The demo's caller against the real dialogue, control layer, database and bank, by words: a scripted model, and ears that
-mishear. What goes wrong in the demo's call beside the models goes wrong here, in seconds."""
+"""The demo's caller against the real dialogue, control layer, database and bank, by words: a scripted model, and ears
+that mishear. What goes wrong in the demo's call beside the models goes wrong here, in seconds.
+"""
 
 import random
 import tempfile
