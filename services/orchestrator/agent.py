@@ -255,6 +255,12 @@ class Agent:
         """Secret keys: a turn like any other."""
         self.keyed(keys)
 
+    def leave(self, reason: str) -> None:
+        """Everything was said: end the call."""
+        self.ending = True
+        self._recovery.stop()
+        self._hang_up(reason)
+
     def thinking(self, on: bool) -> None:
         """The caller waits for something."""
         self.speaking.think(on)

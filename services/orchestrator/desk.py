@@ -61,6 +61,10 @@ class Mouthpiece(Protocol):
         """Say so, then end the call."""
         ...
 
+    def leave(self, reason: str) -> None:
+        """End the call; what was to be said was said."""
+        ...
+
     def thinking(self, on: bool) -> None:
         """Something is under way that the caller waits for."""
         ...
@@ -90,6 +94,8 @@ class Desk(Sayer):
         self._opened = asyncio.Event()
         self._conversation: Conversation | None = None
         self._waiting = 0
+        # The goodbye is being said, and nobody spoke over it.
+        self._ending = False
 
     @property
     def busy(self) -> bool:
@@ -124,15 +130,18 @@ class Desk(Sayer):
 
     def said(self, turn: int, text: str, alternatives: Sequence[str], avg_logprob: float | None) -> None:
         """The caller's turn is over."""
+        self._ending = False
         heard = min(1.0, math.exp(avg_logprob)) if avg_logprob is not None else 1.0
         self._run(self._with(lambda session: session.said(turn, text, alternatives, heard)))
 
     def keyed(self, turn: int, keys: Personal[str]) -> None:
         """Keys, and their end."""
+        self._ending = False
         self._run(self._with(lambda session: session.keyed(turn, keys)))
 
     def played(self, line: int, complete: bool) -> None:
         """A line ended: to its last word, or cut."""
+        self._ending = self._ending and complete
         self._ctx.spawn(self._with(lambda session: session.played(line, complete)))
 
     async def call_back(self, reason: str) -> None:
@@ -185,6 +194,15 @@ class Desk(Sayer):
         self._ctx.log(ev.HandoverAsked(at_ns=self._ctx.clock.now_ns(), route=route, reason=reason))
         target = self._bundle.agent.escalation.routes[route].target
         self._mouthpiece.after_lines(lambda: self._transfer(target, reason))
+
+    def end(self) -> None:
+        """The call, when the goodbye was heard."""
+        self._ending = True
+        self._mouthpiece.after_lines(self._leave)
+
+    def _leave(self) -> None:
+        if self._ending:
+            self._mouthpiece.leave("done")
 
     def _keys_came(self, entered: do.KeysEntered) -> None:
         self._mouthpiece.keys_came(entered.keys)

@@ -94,6 +94,8 @@ BLOCK = (
     (Act("start", "block_card"), give("card", {"kind": "debit"}, "debit card"), give("reason", "lost", "lost")),
 )
 YES = ("yes please", (Act("affirm"),))
+CANCEL = ("leave it", (Act("cancel"),))
+NO = ("no thank you", (Act("deny"),))
 
 
 @pytest.mark.slow
@@ -107,6 +109,22 @@ async def test_a_caller_hears_the_balance_that_the_bank_has(bank_home, tmp_path)
         stages = {event.stage for event in call.events(ev.StageMeasured)}
         assert {"understand", "tool", "voice_to_voice"} <= stages
         assert "llm_ttft" not in stages
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+async def test_who_wants_nothing_more_is_told_goodbye_and_the_line_is_hung_up(bank_home, tmp_path) -> None:
+    async with bank_line(bank_home, tmp_path, ("block it", (Act("start", "block_card"),)), CANCEL, NO) as (lab, _):
+        call = lab.call(PhoneLeg())
+        await hears(call, "Yes?")
+        call.leg.speak(600)
+        await hears(call, "card")
+        call.leg.speak(600)
+        await hears(call, "anything else")
+        call.leg.speak(600)
+        await hears(call, "Goodbye")
+        ended = await call.until(ev.CallEnded)
+        assert (ended.cause, ended.detail) == ("local_hangup", "done")
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ class Reaction:
     code: bool = False
     goal: bool = False
     handover: tuple[str, str] | None = None
-    # "open": waits for anything; "ended": the agent has nothing more to do.
+    # "open": waits for anything; "ended": the agent hangs up after its last sentence.
     state: Literal["open", "ended"] = "open"
 
 
@@ -117,6 +117,11 @@ class Conversation:
                 await self._finish_speaking(cut=False)
                 route, reason = self._last.handover
                 self.transcript.over = Over("handed_over", reason, route, self.turn)
+                return
+            if self._last.state == "ended":
+                await self._finish_speaking(cut=False)
+                await self.agent.hang_up()
+                self._over("hung_up", "by the agent")
                 return
             await self.wait_ms(TURN_MS)
             given = self.caller.answer(self._asked())

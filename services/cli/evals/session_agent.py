@@ -26,6 +26,7 @@ class Mouth:
     _sentences: list[Sentence] = field(default_factory=list)
     _expect: Expect = field(default_factory=Expect)
     _handover: tuple[str, str] | None = None
+    _ended: bool = False
 
     def say(self, speech: int, text: str, *, kind: SpeechKind, protected: bool) -> None:
         """After what is being said."""
@@ -38,6 +39,10 @@ class Mouth:
     def hand_over(self, route: str, reason: str, packet: Packet) -> None:
         """To a person."""
         self._handover = (route, reason)
+
+    def end(self) -> None:
+        """The agent hangs up."""
+        self._ended = True
 
     def reaction(self, session: Session) -> Reaction:
         """All since the last time."""
@@ -52,6 +57,7 @@ class Mouth:
             code=expect.keys and expect.masked,
             goal=question is not None and question.kind == "which_goal",
             handover=self._handover,
+            state="ended" if self._ended else "open",
         )
 
 

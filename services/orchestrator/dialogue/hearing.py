@@ -12,7 +12,7 @@ from services.orchestrator.dialogue.arguments import slots_of
 from services.orchestrator.dialogue.filling import choose, failed, heard, the_same, undo
 from services.orchestrator.dialogue.goals import open_frame, over, performing, reopen_for, start
 from services.orchestrator.dialogue.locales import LOCALES, pack
-from services.orchestrator.dialogue.model import Act, Reading, Understood
+from services.orchestrator.dialogue.model import Act, End, Reading, Understood
 from services.orchestrator.dialogue.outcomes import perform
 from services.orchestrator.dialogue.state import Question
 from services.orchestrator.dialogue.steps import prompt_of
@@ -245,8 +245,8 @@ def _deny(talk: Talk) -> bool:
             return _cancel(talk, "")
         case "which_goal":
             state.question = None
-        case "open":
-            talk.tell("talk.goodbye")
+        case "open" if talk.state.frames and not talk.state.requests:
+            talk.goodbye()
         case _:
             return False
     return True
@@ -287,6 +287,8 @@ def _nothing(talk: Talk, said: Understood) -> None:
 def _ask_again(talk: Talk) -> None:
     """The turn left the question open: it is asked again, unless what was said last was that question itself."""
     question = talk.state.question
+    if any(isinstance(decision, End) for decision in talk.out):
+        return
     if question is None or any(getattr(decision, "speech", 0) == question.speech for decision in talk.out):
         return
     if question.kind == "identify":

@@ -216,4 +216,9 @@ class HandOver:
     reason: str
 
 
-Decision = Say | Expect | Read | Judge | Perform | Identify | HandOver
+@dataclass(frozen=True, slots=True)
+class End:
+    """The caller wants nothing more: hang up once the goodbye was heard. Who speaks over it goes on."""
+
+
+Decision = Say | Expect | Read | Judge | Perform | Identify | HandOver | End

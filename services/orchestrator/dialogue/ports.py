@@ -126,3 +126,7 @@ class Sayer(Protocol):
     def hand_over(self, route: str, reason: str, packet: Packet) -> None:
         """To a person, after what is being said."""
         ...
+
+    def end(self) -> None:
+        """Hang up, after what is being said; not when the caller speaks again before that."""
+        ...

@@ -27,6 +27,7 @@ from services.orchestrator.dialogue.model import (
     CallerSaid,
     Decision,
     EffectDone,
+    End,
     Event,
     Expect,
     HandOver,
@@ -233,6 +234,8 @@ class Session:
                 words = Personal(self._last_words, "words")
                 packet = packet_of(self.dialogue.bundle, self.dialogue.state, words)
                 self._sayer.hand_over(decision.route, decision.reason, packet)
+            case End():
+                self._sayer.end()
             case Identify():
                 # The keys come by `keyed`; what is asked was said.
                 pass

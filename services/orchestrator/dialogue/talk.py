@@ -13,6 +13,7 @@ from services.orchestrator.control.model import Proposal, Scalar
 from services.orchestrator.dialogue import arguments
 from services.orchestrator.dialogue.model import (
     Decision,
+    End,
     Expect,
     HandOver,
     Identify,
@@ -155,6 +156,11 @@ class Talk:
         self.state.question = None
         self.tell(prompt or self._handover_prompt(route))
         self.out.append(HandOver(route, reason))
+
+    def goodbye(self) -> None:
+        """Say so, then hang up. The question stays open for who speaks over it."""
+        self.tell("talk.goodbye")
+        self.out.append(End())
 
     # ---- names and facts
 

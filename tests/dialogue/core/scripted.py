@@ -21,6 +21,7 @@ from services.orchestrator.dialogue.model import (
     CallerKeyed,
     CallerSaid,
     EffectDone,
+    End,
     Expect,
     HandOver,
     Identified,
@@ -139,6 +140,7 @@ class Desk:
         self.prompts = []
         self.expected = Expect()
         self.handed_over = None
+        self.ended = False
         self.cut = False
         self.turns = 0
         self.asked_by_hash = []
@@ -161,6 +163,8 @@ class Desk:
                 self.expected = decision
             case HandOver():
                 self.handed_over = decision
+            case End():
+                self.ended = True
             case Identify():
                 pass
         return []

@@ -403,3 +403,18 @@ def test_the_same_account_is_the_record_used_last_and_falls_with_it():
     assert dialogue.state.slots["txn"].record == dialogue.state.slots["other"].record
     desk.settle(dialogue, dialogue.handle(desk.event(dialogue, turn(give("other", "city lottery", corrects=True)))))
     assert "txn" not in dialogue.state.slots
+
+
+def test_who_wants_nothing_more_hears_a_goodbye_and_no_further_question():
+    desk, dialogue = converse(turn(start("balance")), turn(NO))
+    assert desk.ended
+    assert desk.last == ["Thank you for calling. Goodbye."]
+    # Who speaks over the goodbye is heard.
+    desk.settle(dialogue, dialogue.handle(desk.event(dialogue, turn(start("balance")))))
+    assert desk.last[-1] == "Is there anything else I can do for you?"
+
+
+@pytest.mark.parametrize("turns", [(), (turn(start("refund"), PAYMENT, give("amount", money(10))),)])
+def test_a_no_to_anything_but_the_last_question_ends_no_call(turns):
+    desk, _ = converse(*turns, turn(NO))
+    assert not desk.ended

@@ -119,6 +119,7 @@ class Voice:
     handed_over: list = field(default_factory=list)
     expected: list = field(default_factory=list)
     waiting: list = field(default_factory=list)
+    ended: bool = False
 
     def say(self, speech, text, *, kind, protected):
         self.said.append(text)
@@ -130,6 +131,9 @@ class Voice:
 
     def hand_over(self, route, reason, packet):
         self.handed_over.append((route, reason, packet))
+
+    def end(self):
+        self.ended = True
 
     async def heard(self):
         while self.waiting:

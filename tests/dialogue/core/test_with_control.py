@@ -55,6 +55,9 @@ class Ear:
     def hand_over(self, route, reason, packet):
         self.handed_over.append((route, reason))
 
+    def end(self):
+        self.ended = True
+
 
 class Worker:
     """One worker's hold on the call."""
