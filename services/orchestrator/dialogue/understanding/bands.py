@@ -40,9 +40,9 @@ class Weights:
 
 
 WEIGHTS: Final[dict[Kind, Weights]] = {
-    "en": Weights(bias=-1.77, score=1.0, margin=7.35, same=1.48, other=-1.31),
+    "en": Weights(bias=-2.06, score=1.81, margin=6.69, same=1.81, other=-1.27),
     "other": Weights(bias=-0.98, score=3.93, margin=6.91, same=2.17, other=-1.3),
-    "wording": Weights(bias=-1.29, score=4.29, margin=6.16, same=2.6, other=-1.42),
+    "wording": Weights(bias=-1.46, score=4.03, margin=6.94, same=2.74, other=-1.57),
 }
 
 
