@@ -28,7 +28,7 @@ from services.cli.evals.world import Stage, stage
 from services.cli.machine import commit, machine
 from services.cli.sip_caller import SipDialer
 from services.cli.speech_clients import transcribe
-from services.cli.stack import Launch
+from services.cli.stack import MODEL_SERVICES, Launch
 from services.cli.stats import distribution
 from services.cli.talker.ears import Ears
 from services.cli.talker.talk import MANNERS, Exchange, Talker
@@ -199,7 +199,7 @@ async def run_audio(
             level.run.audit = await _verify(world.dsn, mine)
     facts = {
         "level": "audio",
-        "model": "real",
+        "model": "scripted" if _scripted(launch) else "real",
         "bundle": {"agent": bundle.agent.id, "version": bundle.agent.version, "digest": bundle.digest},
         "runs": runs,
         "voice_to_voice_ms": distribution(level.times_ms).to_json(),
@@ -222,14 +222,21 @@ async def _released(bundle: Bundle, world: Stage, launch: Launch, scratch: Path,
         f"bundles.trusted_keys={signer.public.hex()}",
         f"control.backends.{bundle.agent.id}={world.url}",
     )
-    # Where the database is named, a log's key is not made by itself.
-    load_log_key(mine.settings, create=True)
+    # Where the database is named, keys are not made by themselves: they could be another machine's.
+    own = mine.with_overrides("database.dsn=").settings
+    load_log_key(own, create=True)
+    load_key_ring(own)
     store = BundleStore(world.pool)
     published = await store.publish(bundle, signer, "eval")
     await store.release(
         bundle.agent.id, mine.settings.agent.label, published, canary_percent=0, by="eval", reason="audio level"
     )
     return mine
+
+
+def _scripted(launch: Launch) -> bool:
+    """Any of the models is none: the run says nothing about understanding."""
+    return any(getattr(launch.settings, name).engine == "scripted" for name in MODEL_SERVICES)
 
 
 async def _verify(dsn: str, launch: Launch) -> list[str]:
