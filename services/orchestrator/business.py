@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from services.common.clock import Clock
+from services.common.clock import Clock, sleep_s
+from services.common.errors import TrunklineError
 from services.common.log import get_logger
 from services.common.personal import Personal
 from services.orchestrator.bundles.bundle import Bundle
@@ -19,11 +20,13 @@ from services.orchestrator.control.facade import ControlLayer
 from services.orchestrator.control.facts import Caller
 from services.orchestrator.control.identity import BY_NUMBER
 from services.orchestrator.control.worker import ControlWorker
+from services.orchestrator.dialogue.history import Message
 from services.orchestrator.dialogue.manager import Dialogue
 from services.orchestrator.dialogue.model import Legal, Understood
 from services.orchestrator.dialogue.ports import Sayer, StateStore, Understander
 from services.orchestrator.dialogue.session import Session
 from services.orchestrator.dialogue.state import DialogueState
+from services.orchestrator.dialogue.understanding.prompt import prefix
 from services.orchestrator.dialogue.understanding.understander import ModelUnderstander, learn
 from services.orchestrator.door import Door
 from services.orchestrator.media.leg import LegInfo
@@ -34,6 +37,7 @@ from services.orchestrator.store.dialogue import DialogueStore
 log = get_logger(__name__)
 
 RESUME_S = 600.0
+READ_AHEAD_TRIES = 8
 _NUMBER = re.compile(r"sips?:(\+?[0-9]{3,20})[@;>]|tel:(\+?[0-9]{3,20})")
 
 
@@ -49,7 +53,11 @@ class Office:
     clock: Clock
 
     async def business(self, bundle: Bundle, locale: str) -> "BundleBusiness":
-        """Make a version ready for calls: its phrases are embedded, the fixed part of its prompt is read."""
+        """Make a version ready for calls: the fixed part of its prompt is read, its phrases are embedded.
+
+        Raises TrunklineError when the model service cannot be reached for that; nothing is ready by halves.
+        """
+        await self._read_ahead(prefix(bundle, locale))
         knowledge = await learn(bundle, locale, self.embedder)
 
         def understander(call_id: str) -> ModelUnderstander:
@@ -57,8 +65,17 @@ class Office:
                 knowledge, call_id, self.model, self.embedder, self.clock, lambda: self.clock.wall().date()
             )
 
-        await understander("").warm()
         return BundleBusiness(bundle, locale, self, understander)
+
+    async def _read_ahead(self, messages: Sequence[Message]) -> None:
+        """A long prompt takes a small machine longer than one request may; each try goes on where the last ended."""
+        for _ in range(READ_AHEAD_TRIES - 1):
+            try:
+                return await self.model.warm("", messages)
+            except TrunklineError as error:
+                log.info("the model reads the agent's prompt", waiting=type(error).__name__)
+                await sleep_s(self.clock, 1.0)
+        return await self.model.warm("", messages)
 
 
 class BundleBusiness:
