@@ -86,8 +86,8 @@ async def _one_in_review(settings, signer):
         await layer._known("identified")
         args = {"subject": "c-1001", "street": "7 Harbour Road", "postcode": "LS1 4AP"}
         new = NewEffect("e-1", "a" * 64, 3600, "b" * 64, "call-1", 1, BUNDLE.digest, "change_address", args, "c-1001")
-        row, _ = await worker.room.effects.begin(replace(new, context={"caller.auth_level": 2}))
         async with worker.room.effects.locked(["x"], 1) as held:
+            row = await held.begin(replace(new, context={"caller.auth_level": 2}))
             row = await held.move(row, "review", reason="rule address-review")
         await worker.reviewing.ask_again(row)
 

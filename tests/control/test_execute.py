@@ -248,7 +248,8 @@ async def test_a_worker_killed_between_answer_and_row_is_settled_by_the_next_one
 
 
 async def test_what_was_never_sent_is_not_sent_by_recovery(world):
-    await world.effects.begin(refund())
+    async with world.effects.locked(["x"], 1) as held:
+        await held.begin(refund())
     await world.recover_all()
     assert [row.state for row in await world.effects.of_call("call-1")] == ["failed"]
     assert await world.postings() == 0

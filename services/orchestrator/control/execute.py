@@ -1,6 +1,6 @@
-"""Executes one act at most once: row first, locks in order, policy again, breaker, deadline, and an honest outcome.
+"""Executes one act at most once: locks in order, its row, policy again, breaker, deadline, and an honest outcome.
 
-    begin ──► locks ──► who has it? ──committed──► its outcome, nothing is sent
+    locks ──► begin ──► who has it? ──committed──► its outcome, nothing is sent
                              │ pending
                              ▼
                     policy again ──no──► failed
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.common.clock import Clock
-from services.common.errors import TrunklineError
+from services.common.errors import DeadlineError, TrunklineError
 from services.common.log import get_logger
 from services.orchestrator.bundles.bundle import Bundle
 from services.orchestrator.bundles.contracts import Operation
@@ -70,13 +70,22 @@ class Executor:
         Raises PayloadMismatchError, and other TrunklineErrors when the database is away before anything was sent.
         """
         tool = bundle.tools[new.tool]
-        row, _ = await self.effects.begin(new)
-        if row.request_hash != new.request_hash:
-            raise PayloadMismatchError(
-                f"{new.tool} was asked for already with other arguments.", remedy="Ask the caller which one is right."
-            )
-        async with self.effects.locked(_locks(tool, row, subject), LOCK_WAIT_S) as held:
-            row = await held.get(row.effect_id)
+        names = [_own_lock(new.idempotency_key), *lock_names(tool, subject, new.request)]
+        try:
+            return await self._run(bundle, new, names, recheck)
+        except DeadlineError:
+            # Whoever holds it may be doing another act under the same key.
+            row = await self.effects.last(new.idempotency_key)
+            if row is not None and row.state != "failed":
+                _same(row, new)
+            raise
+
+    async def _run(self, bundle: Bundle, new: NewEffect, names: list[str], recheck: Recheck) -> Outcome:
+        """Row, locks and state on one connection: few round trips, and two waits for the disk."""
+        tool = bundle.tools[new.tool]
+        async with self.effects.locked(names, LOCK_WAIT_S) as held:
+            row = await held.begin(new)
+            _same(row, new)
             if row.state in ("executing", "unknown"):
                 # We hold the act's lock: whoever worked on it is gone.
                 row = await self._settle(_Act(bundle, tool, held), row)
@@ -187,6 +196,17 @@ class _Act:
         return self.bundle.contracts[self.tool.contract]
 
 
+def _same(row: EffectRow, new: NewEffect) -> None:
+    if row.request_hash != new.request_hash:
+        raise PayloadMismatchError(
+            f"{new.tool} was asked for already with other arguments.", remedy="Ask the caller which one is right."
+        )
+
+
+def _own_lock(idempotency_key: str) -> str:
+    return f"act {idempotency_key}"
+
+
 def _locks(tool: Tool, row: EffectRow, subject: str) -> list[str]:
     """The act itself first, then what it touches (unknown when that was erased)."""
-    return [f"act {row.idempotency_key}", *([] if row.erased else lock_names(tool, subject, row.request))]
+    return [_own_lock(row.idempotency_key), *([] if row.erased else lock_names(tool, subject, row.request))]

@@ -1,7 +1,7 @@
 """A dialogue, sans I/O: events in, decisions out. All it knows is its state; nothing is awaited, no clock is read.
 
     CallerSaid, CallerKeyed ─► values and goals ─┐
-    ReadDone, Judged, EffectDone, Identified ────┼─► go on ─► Say, Expect, Read, Judge, Perform, Identify, HandOver, End
+    ReadDone, Judged, EffectDone, Identified ────┼─► go on ─► Say, Expect, Read, Judge, Perform, HandOver, End
     Played ─► was the readback heard? ───────────┘
 
 After every event exactly one of these holds: a question is open, something is under way, or a person takes over. The

@@ -101,56 +101,19 @@ class EffectStore:
         self.keys = CallKeys(pool, ring)
         self._told = told
 
-    async def begin(self, new: NewEffect) -> tuple[EffectRow, bool]:
-        """The row of this act, durable: a new one (True), or the one that is there already within its window (False).
-
-        Only an attempt that failed for certain (nothing was done), or one older than the window, is followed by
-        another. The caller compares `request_hash` before it believes an older row.
-        """
-        with typed_errors("beginning an effect"):
-            async with self._pool.acquire() as connection, connection.transaction():
-                # Nothing is sent before the move to `executing` is on the disk, and that takes this row there with it.
-                await connection.execute("SET LOCAL synchronous_commit = off")
-                await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", f"begin {new.idempotency_key}")
-                last = await connection.fetchrow(
-                    f"SELECT {_COLUMNS}, created_at < now() - make_interval(secs => $2) AS over FROM effects "
-                    "WHERE idempotency_key = $1 ORDER BY attempt DESC LIMIT 1",
-                    new.idempotency_key,
-                    new.window_s,
-                )
-                if last is not None and not (
-                    last["state"] == "failed" or (last["over"] and last["state"] == "committed")
-                ):
-                    return self._row(last), False
-                attempt = 1 if last is None else last["attempt"] + 1
-                key = await self.keys.of(connection, new.call_id)
-                told = [self._told(entry) for entry in begun_entries(new, attempt)]
-                asked = {"args": dict(new.request), "subject": new.subject, "context": dict(new.context)}
-                row = await connection.fetchrow(
-                    "WITH made AS (INSERT INTO effects (effect_id, idempotency_key, attempt, wire_key, request_hash, "
-                    "call_id, turn, agent_digest, tool, request, state) "
-                    f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending') RETURNING {_COLUMNS}), "
-                    f"told AS ({_TOLD} body::jsonb {_TIMED}, openings::jsonb "
-                    "FROM unnest($11::text[], $12::text[]) AS t(body, openings)) SELECT * FROM made",
-                    new.effect_id,
-                    new.idempotency_key,
-                    attempt,
-                    f"{new.idempotency_key[:48]}-{attempt}",
-                    new.request_hash,
-                    new.call_id,
-                    new.turn,
-                    new.agent_digest,
-                    new.tool,
-                    to_jsonb(key.seal(asked, f"{new.effect_id}/request") if key is not None else asked),
-                    [body for body, _ in told],
-                    [openings for _, openings in told],
-                )
-        return self._row(row), True
-
     async def get(self, effect_id: str) -> EffectRow | None:
         """One attempt."""
         with typed_errors("reading an effect"):
             row = await self._pool.fetchrow(f"SELECT {_COLUMNS} FROM effects WHERE effect_id = $1", effect_id)
+        return self._row(row) if row else None
+
+    async def last(self, idempotency_key: str) -> EffectRow | None:
+        """The last attempt at an act."""
+        with typed_errors("reading an effect"):
+            row = await self._pool.fetchrow(
+                f"SELECT {_COLUMNS} FROM effects WHERE idempotency_key = $1 ORDER BY attempt DESC LIMIT 1",
+                idempotency_key,
+            )
         return self._row(row) if row else None
 
     async def of_call(self, call_id: str) -> list[EffectRow]:
@@ -193,12 +156,14 @@ class EffectStore:
         with typed_errors("locking"):
             async with self._pool.acquire() as connection:
                 try:
-                    await connection.execute(f"SET lock_timeout = '{int(wait_s * 1000)}ms'")
-                    # OFFSET 0 keeps the order: the locks are taken as the inner rows come.
+                    # OFFSET 0 keeps the order: the locks are taken as the inner rows come, the timeout set before them.
                     await connection.execute(
+                        "WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', $2, false)) "
                         "SELECT pg_advisory_lock(key) FROM (SELECT hashtextextended(name, 0) AS key "
-                        "FROM unnest($1::text[]) WITH ORDINALITY AS t(name, place) ORDER BY place OFFSET 0) AS names",
+                        "FROM patience, unnest($1::text[]) WITH ORDINALITY AS t(name, place) "
+                        "ORDER BY place OFFSET 0) AS names",
                         list(names),
+                        f"{int(wait_s * 1000)}ms",
                     )
                     yield HeldEffects(cast("asyncpg.Connection", connection), self)
                 except asyncpg.LockNotAvailableError:
@@ -237,6 +202,55 @@ class HeldEffects:
     def __init__(self, connection: asyncpg.Connection, store: EffectStore) -> None:
         self._connection = connection
         self._of = store
+
+    async def begin(self, new: NewEffect) -> EffectRow:
+        """The row of this act, the act's own lock being held: a new one, or the one that is there within its window.
+
+        Only an attempt that failed for certain (nothing was done), or one older than the window, is followed by
+        another. The caller compares `request_hash` before it believes an older row. A new row is on the disk with the
+        next change of its state, and nothing is sent before that.
+        """
+        with typed_errors("beginning an effect"):
+            row = await self._insert(new, 1)
+            if row is None:
+                last = await self._connection.fetchrow(
+                    f"SELECT {_COLUMNS}, created_at < now() - make_interval(secs => $2) AS over FROM effects "
+                    "WHERE idempotency_key = $1 ORDER BY attempt DESC LIMIT 1",
+                    new.idempotency_key,
+                    new.window_s,
+                )
+                assert last is not None  # that is why nothing was inserted
+                again = last["state"] == "failed" or (last["over"] and last["state"] == "committed")
+                row = await self._insert(new, last["attempt"] + 1) if again else last
+        return self._of._row(row)
+
+    async def _insert(self, new: NewEffect, attempt: int) -> Any:
+        """The row and its audit entries in one statement; None when this attempt, or a later one, is there."""
+        key = await self._of.keys.of(self._connection, new.call_id)
+        told = [self._of._told(entry) for entry in begun_entries(new, attempt)]
+        asked = {"args": dict(new.request), "subject": new.subject, "context": dict(new.context)}
+        return await self._connection.fetchrow(
+            "WITH later AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)), "
+            "made AS (INSERT INTO effects (effect_id, idempotency_key, attempt, wire_key, request_hash, "
+            "call_id, turn, agent_digest, tool, request, state) "
+            "SELECT $1::text, $2::text, $3::integer, $4::text, $5::text, $6::text, $7::integer, $8::text, $9::text, "
+            "$10::jsonb, 'pending' FROM later "
+            "WHERE NOT EXISTS (SELECT FROM effects WHERE idempotency_key = $2::text AND attempt >= $3::integer) "
+            f"RETURNING {_COLUMNS}), told AS ({_TOLD} body::jsonb {_TIMED}, openings::jsonb "
+            "FROM made, unnest($11::text[], $12::text[]) AS t(body, openings)) SELECT * FROM made",
+            new.effect_id,
+            new.idempotency_key,
+            attempt,
+            f"{new.idempotency_key[:48]}-{attempt}",
+            new.request_hash,
+            new.call_id,
+            new.turn,
+            new.agent_digest,
+            new.tool,
+            to_jsonb(key.seal(asked, f"{new.effect_id}/request") if key is not None else asked),
+            [body for body, _ in told],
+            [openings for _, openings in told],
+        )
 
     async def get(self, effect_id: str) -> EffectRow:
         """The attempt as it is now. Raises StoreError when there is none."""
