@@ -9,18 +9,13 @@ import re
 from decimal import Decimal
 
 from services.cli.evals.noise import FILLERS
-from services.cli.evals.said import digits_of_words, months, squeezed
+from services.cli.evals.said import digits_of_words, months, sounding, squeezed
 from services.cli.evals.transcript import Transcript
 from services.orchestrator.bundles.bundle import Bundle
 from services.orchestrator.bundles.evals import EvidenceKind, Plain
 
 _NUMBER = re.compile(r"\d+")
 _WORD = re.compile(r"[^\W_]+")
-
-
-def _spoken_alike(tight: str) -> str:
-    """The letter O and the digit nought are one sound, and one word."""
-    return tight.replace("o", "0")
 
 
 class Evidence:
@@ -36,7 +31,7 @@ class Evidence:
         read = " \n ".join(digits_of_words(one.heard or one.text, self._locale) for one in caller)
         self._both = f"{self._heard} \n {read} {self._keys}"
         fillers = {word for words in FILLERS.values() for word in words}
-        self._tight = _spoken_alike(squeezed(" ".join(w for w in self._both.split() if w.casefold() not in fillers)))
+        self._tight = sounding(squeezed(" ".join(w for w in self._both.split() if w.casefold() not in fillers)))
         self._numbers = [int(token) for token in _NUMBER.findall(read)[:400] if len(token) < 12]
         self._words = {word.casefold() for word in _WORD.findall(self._both)}
 
@@ -54,7 +49,7 @@ class Evidence:
             case "date":
                 return self._date(str(value))
             case "spelled":
-                return _spoken_alike(squeezed(str(value))) in self._tight
+                return sounding(squeezed(str(value))) in self._tight
             case "words":
                 return all(word.casefold() in self._words for word in _WORD.findall(str(value)))
 
@@ -69,7 +64,7 @@ class Evidence:
     def _enum(self, value: str) -> bool:
         for slot in self._bundle.slots.values():
             words = slot.values.get(value, {}).get(self._locale, ())
-            if any(_spoken_alike(squeezed(word)) in self._tight for word in words):
+            if any(sounding(squeezed(word)) in self._tight for word in words):
                 return True
         return False
 

@@ -75,6 +75,11 @@ def squeezed(text: str) -> str:
     return "".join(char for char in text.casefold() if char.isalnum())
 
 
+def sounding(tight: str) -> str:
+    """The letter O and the digit nought are one sound, and one word: a postcode may be read back by either."""
+    return tight.replace("o", "0")
+
+
 def number(token: str) -> Decimal | None:
     """The value of a figure as written in either locale; None for a time and the like."""
     if ":" in token:
@@ -117,7 +122,7 @@ class Grounds:
 
     def add_value(self, value: str) -> None:
         """A value of the books: minor units are also their amount; a date is its day, month and year."""
-        self._tight.append(squeezed(value))
+        self._tight.append(sounding(squeezed(value)))
         for token in _FIGURE.findall(value):
             self._tokens.add(token)
             for part in (token, *re.split(r"[.,:]", token)):
@@ -139,7 +144,7 @@ class Grounds:
             figures = [int(token) for token in _FIGURE.findall(one) if token.isdigit() and len(token) < 8]
             self._numbers |= {(a + Decimal(b) / 100).normalize() for a, b in itertools.pairwise(figures) if b < 100}
             for run in _SPELLED.findall(one):
-                self._tight.append(squeezed(run))
+                self._tight.append(sounding(squeezed(run)))
 
     def strange(self, text: str) -> list[str]:
         """Figures and spelled-out strings of a sentence that are grounded in nothing."""
@@ -159,6 +164,7 @@ class Grounds:
         return found
 
     def _spelled(self, tight: str, least: int = 1) -> bool:
+        tight = sounding(tight)
         if len(tight) >= least and any(tight in known for known in self._tight):
             return True
         # Two that are said after each other: a house number and a postcode.
