@@ -5,11 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.settings import TurnSettings
+from services.orchestrator.turns import tail
 from services.orchestrator.turns.answers import extent, spoken_digits
 from services.orchestrator.turns.completeness import read
 from services.orchestrator.turns.endpoint import endpoint_wait
 from services.orchestrator.turns.expectation import OPEN, Expectation, KeypadRule
 from services.orchestrator.turns.lexicon import lexicon
+from services.orchestrator.turns.lexicon.words import words_of
 from services.orchestrator.turns.profile import PROFILES, CallerPauses
 from services.orchestrator.turns.questions import expectation_of
 
@@ -174,3 +176,38 @@ def test_a_callers_pauses_move_the_profile_within_its_bounds(pauses: list[float]
         caller.paused(ms)
     low, high = caller.profile.pause_bounds_ms
     assert low <= caller.pause_ms <= high
+
+
+@pytest.mark.parametrize(
+    ("cut", "whole"),
+    [
+        ("I lost my credit", "I lost my credit card"),
+        ("could you tell me when the", "could you tell me when the office opens"),
+        ("I want to transfer fifty pounds to", "I want to transfer fifty pounds to my son"),
+    ],
+)
+def test_where_other_people_go_on_the_turn_is_less_likely_over(cut: str, whole: str) -> None:
+    assert tail.log_odds(words_of(cut), "en") < tail.log_odds(words_of(whole), "en")
+
+
+def test_a_language_whose_utterances_nobody_has_learnt_is_read_by_its_word_lists() -> None:
+    assert tail.log_odds(["ich", "möchte"], "de") == 0.0
+    assert read("Ich möchte einen Flug nach", lexicon("de")).tail == 0.0
+
+
+@given(st.lists(st.text(min_size=1, max_size=8), max_size=40))
+def test_any_words_have_bounded_odds(words: list[str]) -> None:
+    assert abs(tail.log_odds(words, "en")) <= tail.MOST_LOG_ODDS
+
+
+def test_a_subordinate_clause_alone_is_open_until_its_main_clause_comes() -> None:
+    alone, both = read("If I remember correctly.", lexicon("en")), read("If I remember it, it was red.", lexicon("en"))
+    assert "subordinate clause" in alone.signs
+    assert "subordinate clause" not in both.signs
+    assert alone.log_odds < 0 < both.log_odds
+
+
+def test_words_that_the_recogniser_is_unsure_of_say_less_that_the_turn_is_over() -> None:
+    sure, unsure = (read("I lost my credit card.", lexicon("en"), OPEN, logprob) for logprob in (-0.1, -0.8))
+    assert unsure.log_odds < sure.log_odds
+    assert read("Yes.", lexicon("en"), OPEN, -0.8).log_odds == read("Yes.", lexicon("en")).log_odds
