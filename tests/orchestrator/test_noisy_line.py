@@ -77,22 +77,3 @@ def test_sound_that_adds_no_words_does_not_begin_the_wait_anew_on_a_noisy_line()
     world.text("I would like to")
     assert len(world.made(do.EndTurn)) == 1
     assert world.when(do.EndTurn) <= end_ms + 4 * 832 + 256
-
-
-def test_a_turn_ends_on_a_noisy_line_when_speech_lasts_but_brings_no_words() -> None:
-    world = in_a_crowd()
-    world.speech(960, CALLER_DB)
-    for _ in range(6):
-        world.partial("I lost my credit card")
-        world.speech(500, CALLER_DB)
-    world.text("I lost my credit card.")
-    assert len(world.made(do.EndTurn)) == 1
-
-
-def test_a_caller_on_a_quiet_line_may_hum_as_long_as_it_takes() -> None:
-    world = World(TurnSettings())
-    world.frames(640, 0.02, -70.0)
-    for _ in range(8):
-        world.speech(500, CALLER_DB)
-        world.partial("I lost my")
-    assert not world.made(do.PauseSpeech)

@@ -33,8 +33,6 @@ FAIL_AFTER_LATE_MS = 8_000
 # Without text, speech shorter than this is not worth asking "what did you say?".
 UNCLEAR_VOICED_MS = 500
 MAX_UTTERANCE_MS = 28_000
-# On a noisy line so many partial texts (one in 500 ms) without a new word: the caller has ended, whatever is heard.
-STALE_PARTIALS = 4
 # Speech that begins so soon after an end of turn was its continuation: the end came too early.
 CUT_OFF_MS = 1_500
 
@@ -145,7 +143,7 @@ class TurnTaker:
             pause_ns = frame.end_ns - self._speech.last_voiced_ns
             if not self._speech.voiced and pause_ns >= self._pause_ns(utterance):
                 self._dip(utterance, frame.at_ns)
-            elif frame.end_ns - utterance.onset_ns >= MAX_UTTERANCE_MS * MS or self._stale(utterance):
+            elif frame.end_ns - utterance.onset_ns >= MAX_UTTERANCE_MS * MS:
                 utterance.forced = True
                 self._dip(utterance, frame.at_ns)
 
@@ -159,10 +157,6 @@ class TurnTaker:
         if self._ended_ns and gap_ms <= CUT_OFF_MS and self._floor.agent == "pending":
             self.caller.paused(gap_ms)
         self._out.append(do.StartSpeech(self._count, onset_ns, contested))
-
-    def _stale(self, utterance: Utterance) -> bool:
-        contested = self._floor.contested_by(utterance)
-        return self._speech.noisy_line and not contested and utterance.stale >= STALE_PARTIALS
 
     def _pause_ns(self, utterance: Utterance) -> int:
         return (self.settings.pause_ms + utterance.later_dip_ms) * MS
@@ -181,9 +175,7 @@ class TurnTaker:
         pause_ns = self._speech.pause_ns
         utterance.went_on((pause_ns - self._pause_ns(utterance)) / MS)
         self._hearing.read(utterance)
-        if not self._speech.noisy_line:
-            # There, what went on may have been somebody else.
-            self.caller.paused(pause_ns / MS)
+        self.caller.paused(pause_ns / MS)
         self._out.append(do.ResumeSpeech(utterance.number))
 
     # ---- what is made of it

@@ -42,9 +42,6 @@ class Utterance:
     # How many words there were at the latest dip that brought new ones, and where speech ended then.
     words: int = 0
     words_end_ns: int = 0
-    # Most words of a partial text, and how many partial texts in a row have brought no more.
-    most_words: int = 0
-    stale: int = 0
     doubt: Doubt | None = None
     reading: Reading | None = None
     late: bool = False
@@ -71,8 +68,6 @@ class Utterance:
         pairs = takewhile(lambda pair: pair[0] == pair[1], zip(words_of(self.partial), now, strict=False))
         self.agreed = " ".join(word for word, _ in pairs)
         self.wordless = 0 if now else self.wordless + 1
-        grew = len(now) > self.most_words or not self.most_words
-        self.most_words, self.stale = max(self.most_words, len(now)), 0 if grew else self.stale + 1
         self.partial = text
 
     def text_came(self, text: str, last_voiced_ns: int, *, noisy_line: bool) -> None:
