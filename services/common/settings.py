@@ -434,6 +434,8 @@ class ControlSettings(Section):
     recover_every_s: Annotated[float, Field(gt=0)] = 5.0
     # An act that nobody has moved for so long was left: longer than any tool's deadline.
     left_open_s: Annotated[float, Field(gt=0)] = 40.0
+    # An act that waits for its back end (degrade.queue) is given up after so long, or its idempotency window.
+    queue_s: Positive = 4 * 3600
     # A reviewer has so long; then the caller is called back with a no.
     review_s: Positive = 4 * 3600
     # 32 bytes in hex that wrap the keys of what acts were asked with; empty: made under `data_dir`/control.

@@ -32,7 +32,7 @@ async def waiting(world):
 
 
 def recovery(world, left_open_s=0.0):
-    return Recovery(world.room, world.room.reviewing, world._load, left_open_s)
+    return Recovery(world.room, world.room.reviewing, world._load, left_open_s, 4 * 3600)
 
 
 async def callbacks(world):
@@ -222,7 +222,7 @@ async def test_one_act_that_cannot_be_settled_does_not_keep_others_waiting(world
             raise InvalidInputError("digest", expected="a published bundle", got="none")
         return BUNDLE
 
-    await Recovery(world.room, world.room.reviewing, load, 0.0).sweep()
+    await Recovery(world.room, world.room.reviewing, load, 0.0, 4 * 3600).sweep()
     assert sorted(await world.effects()) == ["committed", "unknown"]
 
 

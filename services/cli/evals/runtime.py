@@ -124,7 +124,7 @@ async def runtime(stage: Stage, understanding: Understandings) -> AsyncIterator[
     room.reviewing = Reviewing(
         room, ReviewStore(stage.pool, told), CallbackStore(stage.pool, told), load, stage.settings.control.review_s
     )
-    recovery = Recovery(room, room.reviewing, load, 0.0)
+    recovery = Recovery(room, room.reviewing, load, 0.0, stage.settings.control.queue_s)
     made = Runtime(stage, bundle, room, audit, clock, DialogueStore(stage.pool), recovery, understanding)
     try:
         yield made

@@ -185,6 +185,11 @@ class Tool(Part):
         """It changes something."""
         return self.effect not in ("read", "identify")
 
+    @property
+    def queues(self) -> bool:
+        """While its back end is away it is kept and tried again."""
+        return self.writes and self.degrade is not None and self.degrade.queue
+
 
 class Rule(Part):
     """A condition over facts (CEL). Deny by default: a tool without a rule is refused at publish."""

@@ -6,7 +6,8 @@
                     policy again ──no──► failed
                              │
                     executing ──► back end ──answer──► committed
-                             │           ├──refused, unreached──► failed (nothing was done)
+                             │           ├──refused──► failed (nothing was done)
+                             │           ├──unreached──► failed, or queued: tried again until it is too old
                              │           └──unclear──► unknown ──status──► committed
                              │                              │      └──not there──► sent again under the same key
                              │                              └──cannot be asked──► review: a person looks
@@ -36,6 +37,8 @@ log = get_logger(__name__)
 LOCK_WAIT_S = 3.0
 STATUS_TIMEOUT_S = 2.0
 Recheck = Callable[[], Awaitable[Allowed | Denied]]
+# None: a back end that facts come from is away, so nothing can be said yet.
+LaterRecheck = Callable[[], Awaitable[Allowed | Denied | None]]
 
 
 class Operations(Protocol):
@@ -89,8 +92,25 @@ class Executor:
             if row.state in ("executing", "unknown"):
                 # We hold the act's lock: whoever worked on it is gone.
                 row = await self._settle(_Act(bundle, tool, held), row)
-            elif row.state == "pending":
-                row = await self._first(_Act(bundle, tool, held), row, recheck)
+            elif row.state in ("pending", "queued"):
+                row = await self._first(_Act(bundle, tool, held, may_wait=tool.queues), row, recheck)
+            return row.outcome()
+
+    async def again(self, bundle: Bundle, row: EffectRow, recheck: LaterRecheck) -> Outcome:
+        """Try an act that waits for its back end; it goes on waiting while that, or what its rules ask, is away."""
+        tool = bundle.tools[row.tool]
+        async with self.effects.locked(_locks(tool, row, row.subject), LOCK_WAIT_S) as held:
+            row = await held.get(row.effect_id)
+            if row.state == "queued":
+                row = await self._first(_Act(bundle, tool, held, may_wait=True), row, recheck)
+            return row.outcome()
+
+    async def give_up(self, bundle: Bundle, row: EffectRow) -> Outcome:
+        """An act that has waited too long is not done any more."""
+        async with self.effects.locked(_locks(bundle.tools[row.tool], row, row.subject), LOCK_WAIT_S) as held:
+            row = await held.get(row.effect_id)
+            if row.state == "queued":
+                row = await held.move(row, "failed", reason="waited too long")
             return row.outcome()
 
     async def recover(self, bundle: Bundle, row: EffectRow, subject: str) -> Outcome:
@@ -122,14 +142,16 @@ class Executor:
             row = await held.get(row.effect_id)
             return (await held.move(row, state, reason=reason)).outcome()
 
-    async def _first(self, act: "_Act", row: EffectRow, recheck: Recheck) -> EffectRow:
+    async def _first(self, act: "_Act", row: EffectRow, recheck: LaterRecheck) -> EffectRow:
         verdict = await recheck()
+        if verdict is None:
+            return await self._not_sent(act, row, "its facts cannot be had")
         if isinstance(verdict, Denied):
             state: State = "review" if verdict.how == "human_review" else "failed"
             return await act.held.move(row, state, reason=f"rule {verdict.rule}")
         breaker = self.breakers.of(row.tool, act.tool)
         if not breaker.admits(self.clock.now_ns()):
-            return await act.held.move(row, "failed", reason="breaker open")
+            return await self._not_sent(act, row, "breaker open")
         try:
             row = await act.held.move(row, "executing")
             return await self._deliver(act, row, again=False)
@@ -153,11 +175,16 @@ class Executor:
                 return await act.held.move(row, "failed", reason=f"refused {error.http_status}")
             breaker.failed(self.clock.now_ns())
             if error.kind == "unreached" and not again:
-                return await act.held.move(row, "failed", reason="unreached")
+                return await self._not_sent(act, row, "unreached")
             row = await act.held.move(row, "unknown", reason="no clear answer")
             return await self._settle(act, row, may_send=not again)
         breaker.succeeded()
         return await act.held.move(row, "committed", answer=answer)
+
+    @staticmethod
+    async def _not_sent(act: "_Act", row: EffectRow, reason: str) -> EffectRow:
+        """The back end is away and has nothing of it: it waits, or is over."""
+        return await act.held.move(row, "queued" if act.may_wait else "failed", reason=reason)
 
     async def _settle(self, act: "_Act", row: EffectRow, *, may_send: bool = True) -> EffectRow:
         """Ask what became of it; sent again only once, and only when it is not there and the back end takes our key."""
@@ -189,6 +216,8 @@ class _Act:
     bundle: Bundle
     tool: Tool
     held: HeldEffects
+    # While the back end is away it is kept and tried again (degrade.queue).
+    may_wait: bool = False
 
     @property
     def operation(self) -> Operation:

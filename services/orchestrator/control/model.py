@@ -8,7 +8,7 @@ from services.common.personal import Personal
 
 Scalar = str | int | float | bool
 Origin = Literal["speech", "keys", "record", "caller", "constant"]
-State = Literal["pending", "executing", "committed", "failed", "unknown", "review"]
+State = Literal["pending", "queued", "executing", "committed", "failed", "unknown", "review"]
 
 
 @dataclass(frozen=True, slots=True)

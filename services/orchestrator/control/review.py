@@ -10,10 +10,8 @@ from typing import Literal
 from services.common.errors import TrunklineError
 from services.common.log import get_logger
 from services.orchestrator.bundles.bundle import Bundle
-from services.orchestrator.control.facts import Caller, gather
-from services.orchestrator.control.ledger import Ledger
+from services.orchestrator.control.again import weigh_again
 from services.orchestrator.control.model import Allowed, Denied, Outcome, State
-from services.orchestrator.control.reader import Reader
 from services.orchestrator.control.room import ControlRoom
 from services.orchestrator.store.callbacks import CallbackStore, Why
 from services.orchestrator.store.effects import EffectRow
@@ -95,26 +93,11 @@ class Reviewing:
         log.info("review followed up", review=review.review_id, decision=review.decision, state=outcome.state)
 
     def _recheck(self, bundle: Bundle, row: EffectRow, rule: str) -> Callable[[], Awaitable[Allowed | Denied]]:
-        context = row.context
-        caller = Caller(
-            str(context.get("caller.ani", "")),
-            str(context.get("caller.locale", "")),
-            str(context.get("caller.transport", "")),
-            row.subject,
-            int(context.get("caller.auth_level", 0)),
-        )
-        reader = Reader(bundle, self._room.backend(bundle.agent.id), self._room.breakers, self._room.clock)
-        policy = self._room.policy(bundle)
-
         async def recheck() -> Allowed | Denied:
-            confidence = float(context.get("slot.min_confidence", 0.0))
             try:
-                wanted = policy.reads(row.tool)
-                facts = await gather(
-                    bundle, wanted, row.tool, row.request, confidence, caller, Ledger(), reader, fresh=True
-                )
+                verdict, _ = await weigh_again(self._room, bundle, row, frozenset({rule}))
             except TrunklineError:
                 return Denied(rule, "human_review", None)
-            return policy.decide(row.tool, facts, frozenset({rule}))
+            return verdict
 
         return recheck

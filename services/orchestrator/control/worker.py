@@ -55,7 +55,8 @@ def open_control(
         room, ReviewStore(pool, told), CallbackStore(pool, told), bundles.load, settings.control.review_s
     )
     room.reviewing = reviewing
-    return ControlWorker(room, reviewing, Recovery(room, reviewing, bundles.load, settings.control.left_open_s), http)
+    recovery = Recovery(room, reviewing, bundles.load, settings.control.left_open_s, settings.control.queue_s)
+    return ControlWorker(room, reviewing, recovery, http)
 
 
 class _Bundles:

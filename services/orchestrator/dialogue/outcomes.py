@@ -189,6 +189,9 @@ def _not_committed(talk: Talk, frame: Frame, outcome: Outcome | None, *, mismatc
         over(talk, frame, "refused")
     elif outcome.state == "failed":
         _down(talk, frame, tool, outcome.reason)
+    elif outcome.state == "queued":
+        # It waits for its back end: what the bundle says then, and to a person where it says so.
+        _down(talk, frame, tool, outcome.reason)
     elif outcome.state == "review":
         talk.tell("talk.review")
         over(talk, frame, "review")

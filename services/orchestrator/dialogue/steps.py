@@ -110,7 +110,9 @@ def _do(talk: Talk, frame: Frame, name: str, tool: Tool) -> bool:
     done = next((done for done in state.done if done.digest == arguments.digest(made)), None)
     if done is not None and done.state != "failed":
         # The same act in the same call: it is not done again, and nobody is told that it was.
-        talk.tell({"committed": "talk.already", "review": "talk.review"}.get(done.state, "talk.unknown"))
+        waits = tool.degrade.say if tool.degrade is not None else "talk.unknown"
+        told = {"committed": "talk.already", "review": "talk.review", "queued": waits}
+        talk.tell(told.get(done.state, "talk.unknown"))
         over(talk, frame, "already")
         return True
     talk.judge(Request("judge", name, frame.goal, slots=uses), made)

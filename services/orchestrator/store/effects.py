@@ -22,13 +22,15 @@ from services.records.data_keys import DataKey, KeyRing
 
 # From which states each may be reached. Committed and failed are the ends of an attempt.
 _BEFORE: dict[State, tuple[State, ...]] = {
-    "executing": ("pending", "unknown"),
+    "executing": ("pending", "queued", "unknown"),
     # From review: a person found out that it was done.
     "committed": ("executing", "unknown", "review"),
-    "failed": ("pending", "executing", "unknown", "review"),
+    "failed": ("pending", "queued", "executing", "unknown", "review"),
     "unknown": ("executing", "unknown"),
-    "review": ("pending", "unknown"),
+    "review": ("pending", "queued", "unknown"),
     "pending": ("review",),
+    # From executing: it could not be reached, so nothing was sent.
+    "queued": ("pending", "queued", "executing"),
 }
 
 
@@ -145,6 +147,21 @@ class EffectStore:
                 limit,
             )
         return [self._row(row) for row in rows]
+
+    async def queued(self, limit: int = 100) -> list[tuple[EffectRow, float]]:
+        """Attempts that wait for their back end and are to be tried now, longest ago first; and their age in seconds.
+
+        Between tries lies a tenth of what it has waited, a minute at most: every try is in the audit.
+        """
+        with typed_errors("reading effects"):
+            rows = await self._pool.fetch(
+                f"SELECT {_COLUMNS}, extract(epoch FROM now() - created_at)::float8 AS age_s FROM effects "
+                "WHERE state = 'queued' AND "
+                "now() - changed_at >= least((changed_at - created_at) / 10, interval '1 minute') "
+                "ORDER BY changed_at LIMIT $1",
+                limit,
+            )
+        return [(self._row(row), row["age_s"]) for row in rows]
 
     @asynccontextmanager
     async def locked(self, names: Sequence[str], wait_s: float) -> AsyncIterator["HeldEffects"]:

@@ -234,8 +234,11 @@ def test_who_is_not_identified_twice_gets_a_person():
 
 
 def test_a_back_end_that_is_down_is_said_and_handed_over_as_the_bundle_says():
-    desk, _ = converse(turn(start("block_card"), CARD, REASON), outcomes={"block_card": [("failed", "unreached")]})
-    assert desk.last == ["The card system is not answering. I am connecting you to the fraud team now."]
+    desk, _ = converse(turn(start("block_card"), CARD, REASON), outcomes={"block_card": [("queued", "unreached")]})
+    assert desk.last == [
+        "The card system is not answering, so the card is not blocked yet. "
+        "We keep trying, and I am connecting you to the fraud team now."
+    ]
     assert (desk.handed_over.route, desk.handed_over.reason) == ("fraud", "tool_failed")
 
 

@@ -68,7 +68,7 @@ CONVERSATIONS = {
 }
 BACK_ENDS = {
     "unknown end": {"outcomes": {"create_refund": [("unknown", "no clear answer")]}},
-    "down": {"outcomes": {"block_card": [("failed", "unreached")] * 9}},
+    "down": {"outcomes": {"block_card": [("queued", "unreached")]}},
     "identified on the way": {"level": 0},
 }
 # What must have been heard at the end, whoever said it.
