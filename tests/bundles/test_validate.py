@@ -39,6 +39,22 @@ BROKEN = [
         "escalation.explicit.de-DE",
     ),
     ("no default route", "agent.yaml", "    default: {target", "    standard: {target", "B023", "routes.default"),
+    (
+        "a signal that nobody can say",
+        "agent.yaml",
+        "      de-DE: [ist verstorben",
+        "      en-US: [ist verstorben",
+        "B024",
+        "signals.bereavement.de-DE",
+    ),
+    (
+        "words of no signal",
+        "agent.yaml",
+        "always: [fraud_in_progress, bereavement",
+        "always: [fraud_in_progres, bereavement",
+        "B025",
+        "'fraud_in_progres'",
+    ),
     ("a goal with an unknown slot", "goals.yaml", "needs: [card, reason]", "needs: [card, raeson]", "B030", "'reason'"),
     ("a goal with an unknown tool", "goals.yaml", "do: [block_card]", "do: [blok_card]", "B031", "'block_card'"),
     (

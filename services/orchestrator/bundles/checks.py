@@ -48,9 +48,32 @@ def _check_agent(loaded: Loaded, bundle: Bundle) -> Iterator[Problem]:
         yield Problem(
             place, "B022", f"No words for asking for a person in {locale}.", f"Add escalation.explicit.{locale}."
         )
+    yield from _check_signals(loaded, bundle)
     if "default" not in agent.escalation.routes:
         place = loaded.place(file, "escalation", "routes")
         yield Problem(place, "B023", "There is no default route to a person.", "Add escalation.routes.default.")
+
+
+def _check_signals(loaded: Loaded, bundle: Bundle) -> Iterator[Problem]:
+    """A signal nobody can say is none, and words that lead to nobody are a promise broken."""
+    file, escalation = "agent.yaml", bundle.agent.escalation
+    for index, name in enumerate(escalation.always):
+        for locale in bundle.agent.locales:
+            if not escalation.signals.get(name, {}).get(locale):
+                yield Problem(
+                    loaded.place(file, "escalation", "always", index),
+                    "B024",
+                    f"The signal {name!r} has no words in {locale}.",
+                    f"Add escalation.signals.{name}.{locale}.",
+                )
+    for name in escalation.signals:
+        if name not in escalation.always:
+            yield Problem(
+                loaded.place(file, "escalation", "signals", name),
+                "B025",
+                f"The words of {name!r} lead to nobody.",
+                nearest(name, escalation.always) if escalation.always else "Name it in escalation.always.",
+            )
 
 
 def _check_goals(loaded: Loaded, bundle: Bundle) -> Iterator[Problem]:

@@ -52,7 +52,9 @@ class Escalation(Part):
     """When a person takes over. An explicit request is never deflected."""
 
     explicit: dict[Locale, tuple[str, ...]]
-    always: tuple[str, ...] = ()
+    # Signals on which a person takes over at once, and the words that say them, by locale.
+    always: tuple[Name, ...] = ()
+    signals: dict[Name, dict[Locale, Annotated[tuple[str, ...], Field(min_length=1)]]] = {}
     reformulations: int = 2
     clarify_fails_same_slot: int = 2
     no_match: int = 3

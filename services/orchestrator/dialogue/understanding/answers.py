@@ -1,7 +1,7 @@
 """What grammars alone decide: a person asked for, answers to the open question, repairs, values said unasked. Pure.
 
 A small model reads "hundred and twenty" as 200, so it never reads a value; and where a grammar explains all the words,
-no model is waited for. Order: a person (never deflected), again, drop it, then the open question.
+no model is waited for. Order: a signal, a person (never deflected), again, drop it, then the open question.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +16,7 @@ from services.orchestrator.control.model import Scalar
 from services.orchestrator.dialogue.locales import NO_REFERENCE, LocalePack
 from services.orchestrator.dialogue.model import Act, Legal, Reading
 from services.orchestrator.dialogue.understanding.examples import plain
+from services.orchestrator.dialogue.understanding.signals import signal
 
 # A yes or no surer than this needs nothing else to explain it.
 SURE_YES_NO = 0.8
@@ -57,6 +58,9 @@ class Grammars:
 
     def answer(self, words: str, alternatives: Sequence[str], legal: Legal) -> Answered:
         """What the words say without any model."""
+        named = self._signal(words)
+        if named is not None:
+            return Answered((Act("person", named),), complete=True)
         if self._wants_person(words):
             return Answered((Act("person"),), complete=True)
         if self.pack.repeat(words):
@@ -131,6 +135,11 @@ class Grammars:
         return Answered(tuple(acts), not any_words and self._explains(words, reading), any_words)
 
     # ---- parts
+
+    def _signal(self, words: str) -> str | None:
+        escalation = self.bundle.agent.escalation
+        phrases = {name: escalation.signals.get(name, {}).get(self.locale, ()) for name in escalation.always}
+        return signal(words, phrases, self.pack.language.fillers)
 
     def _wants_person(self, words: str) -> bool:
         said = f" {plain(words)} "
