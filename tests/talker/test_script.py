@@ -92,6 +92,8 @@ REFUSED = "That payment cannot be refunded. Is there anything else I can do for 
         ((HELLO,), "Which card is it? You can say or key the last four digits.", "The debit card."),
         ((HELLO,), "Is that 4417 debit?", "Yes."),
         ((HELLO,), "Is that 9023, credit?", "No, the debit card."),
+        ((HELLO,), "Is that 4-4-1-7 debit?", "Yes."),
+        ((HELLO,), "I will block the card ending for the seven. Shall I go ahead?", "Can you repeat that?"),
         ((HELLO,), "I will block the card ending 4417 reported lost. Shall I go ahead?", "Yes."),
         ((HELLO,), "I will block the card ending four four one seven, reported lost, shall I go ahead?", "Yes."),
         ((HELLO,), "I will block the card ending 9023 reported lost. Shall I go ahead?", "No, the debit card."),

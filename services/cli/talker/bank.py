@@ -9,7 +9,7 @@ from services.cli.talker.script import Cue, ScriptedCaller, Topic
 _FIFTEEN = r"(£ ?15\b|\b15 ?(pounds|quid|£)|\bfifteen\b)"
 _TEN = r"(£ ?10\b|\b10 ?(pounds|quid|£)|\bten\b)"
 # The card of the read-back, digit by digit or as a number.
-_DEBIT = r"(4417|44-?17|4,? ?4,? ?1,? ?7|four,? four,? one,? seven)"
+_DEBIT = r"(4\W{0,2}4\W{0,2}1\W{0,2}7|four\W+four\W+one\W+seven)"
 _CODE = Cue(r"\b(key|enter|type|press)\b.*\b(code|pin|cold|coat)\b|your (code|pin)\b", keys=PIN)
 _WAITS: Final = (
     r"(?:[\W]*(?:one moment|bear with me|i am still on it|i'm still on it|thank you for waiting|please|"
@@ -33,8 +33,10 @@ BLOCK = Topic(
             says=("The debit card.", "My debit card, ending four four one seven.", "Four four one seven."),
         ),
         _CODE,
+        # A read-back that was not understood gets no yes.
+        Cue(r"go ahead|is (that|it) ", says=("Can you repeat that?", "Please say that again.")),
     ),
-    over=r"\bis blocked|card.*blocked\b",
+    over=r"\bis block(ed)?\b|the reference is",
 )
 REFUSED = Topic(
     "a refund is refused",
