@@ -93,6 +93,8 @@ REFUSED = "That payment cannot be refunded. Is there anything else I can do for 
         ((HELLO,), "Is that 4417 debit?", "Yes."),
         ((HELLO,), "Is that 9023, credit?", "No, the debit card."),
         ((HELLO,), "Is that 4-4-1-7 debit?", "Yes."),
+        ((HELLO,), "Bear with me. Is it about blocking a card or about a recent", "Blocking a card."),
+        ((HELLO, BLOCKED), "Is it about a refund or about a change of address?", "A refund."),
         ((HELLO,), "I will block the card ending for the seven. Shall I go ahead?", "Can you repeat that?"),
         ((HELLO,), "I will block the card ending 4417 reported lost. Shall I go ahead?", "Yes."),
         ((HELLO,), "I will block the card ending four four one seven, reported lost, shall I go ahead?", "Yes."),

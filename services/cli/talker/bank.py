@@ -22,6 +22,7 @@ BLOCK = Topic(
     "a card is blocked",
     opens=("I lost my debit card.", "Please block my debit card, I lost it.", "I want to block my card."),
     cues=(
+        Cue(r"is it about", says=("Blocking a card.", "About blocking a card.", "I want to block my card.")),
         Cue(
             rf"{_DEBIT}.*(go ahead|shall i)|is (that|it) .*{_DEBIT}",
             says=("Yes.", "Yes, please.", "Yes, that's right."),
@@ -47,6 +48,7 @@ REFUSED = Topic(
     ),
     cues=(
         _CODE,
+        Cue(r"is it about", says=("A refund.", "It is about a refund.", "I want a refund.")),
         Cue(r"which payment|shop and the amount|what payment", says=("The City Lottery.", "City Lottery.")),
         Cue(r"how much|what amount", says=("Twenty pounds.", "Twenty pounds, please.")),
         Cue(r"is (that|it) .*(rail|kettle)", says=("No, the City Lottery.", "No, City Lottery.")),
@@ -63,6 +65,7 @@ CORRECTED = Topic(
     ),
     cues=(
         _CODE,
+        Cue(r"is it about", says=("A refund.", "It is about a refund.", "I want a refund.")),
         Cue(rf"refund.*{_TEN}.*(confirm|yes)", says=("Yes.", "Yes, please.", "Yes, I confirm.")),
         Cue(
             r"refund.*(confirm|say yes)|what should be different",
