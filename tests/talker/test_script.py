@@ -93,6 +93,7 @@ REFUSED = "That payment cannot be refunded. Is there anything else I can do for 
         ((HELLO,), "Is that 4417 debit?", "Yes."),
         ((HELLO,), "Is that 9023, credit?", "No, the debit card."),
         ((HELLO,), "Is that 4-4-1-7 debit?", "Yes."),
+        ((HELLO,), "Is that for 4 1 7 debit?", "Yes."),
         ((HELLO,), "Bear with me. Is it about blocking a card or about a recent", "Blocking a card."),
         ((HELLO, BLOCKED), "Is it about a refund or about a change of address?", "A refund."),
         ((HELLO,), "I will block the card ending for the seven. Shall I go ahead?", "Can you repeat that?"),
@@ -155,7 +156,7 @@ def test_the_caller_of_the_bank_keys_its_code_when_it_is_asked(heard: str) -> No
     assert isinstance(one.next(heard), Key)
 
 
-@pytest.mark.parametrize("heard", ["One moment, please.", "One moment please. Bear with me.", "I am still on it."])
+@pytest.mark.parametrize("heard", ["One moment, please.", "One moment please. There with me.", "I am still on it."])
 def test_the_caller_of_the_bank_waits_for_what_it_is_told_to_wait_for(heard: str) -> None:
     one = bank_caller()
     one.next(HELLO)

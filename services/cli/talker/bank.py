@@ -8,11 +8,11 @@ from services.cli.talker.script import Cue, ScriptedCaller, Topic
 # Amounts as a recogniser may write them.
 _FIFTEEN = r"(£ ?15\b|\b15 ?(pounds|quid|£)|\bfifteen\b)"
 _TEN = r"(£ ?10\b|\b10 ?(pounds|quid|£)|\bten\b)"
-# The card of the read-back, digit by digit or as a number.
-_DEBIT = r"(4\W{0,2}4\W{0,2}1\W{0,2}7|four\W+four\W+one\W+seven)"
+# The card of the read-back, digit by digit or as a number; "four" is heard as "for".
+_DEBIT = r"\b(4|four|for)\W*(4|four|for)\W*(1|one|won)\W*(7|seven)\b"
 _CODE = Cue(r"\b(key|enter|type|press)\b.*\b(code|pin|cold|coat)\b|your (code|pin)\b", keys=PIN)
 _WAITS: Final = (
-    r"(?:[\W]*(?:one moment|bear with me|i am still on it|i'm still on it|thank you for waiting|please|"
+    r"(?:[\W]*(?:one moment|\w+ with me|i am still on it|i'm still on it|thank you for waiting|please|"
     r"you are speaking with an automated assistant|before i can do that,? i need to check who you are)[\W]*)+"
 )
 _IDLE: Final = r"anything else|how can i help"
@@ -22,7 +22,10 @@ BLOCK = Topic(
     "a card is blocked",
     opens=("I lost my debit card.", "Please block my debit card, I lost it.", "I want to block my card."),
     cues=(
-        Cue(r"is it about", says=("Blocking a card.", "About blocking a card.", "I want to block my card.")),
+        Cue(
+            r"(?<!payment )\bis it about",
+            says=("Blocking a card.", "About blocking a card.", "I want to block my card."),
+        ),
         Cue(
             rf"{_DEBIT}.*(go ahead|shall i)|is (that|it) .*{_DEBIT}",
             says=("Yes.", "Yes, please.", "Yes, that's right."),
@@ -48,7 +51,7 @@ REFUSED = Topic(
     ),
     cues=(
         _CODE,
-        Cue(r"is it about", says=("A refund.", "It is about a refund.", "I want a refund.")),
+        Cue(r"(?<!payment )\bis it about", says=("A refund.", "It is about a refund.", "I want a refund.")),
         Cue(r"which payment|shop and the amount|what payment", says=("The City Lottery.", "City Lottery.")),
         Cue(r"how much|what amount", says=("Twenty pounds.", "Twenty pounds, please.")),
         Cue(r"is (that|it) .*(rail|kettle)", says=("No, the City Lottery.", "No, City Lottery.")),
@@ -65,7 +68,7 @@ CORRECTED = Topic(
     ),
     cues=(
         _CODE,
-        Cue(r"is it about", says=("A refund.", "It is about a refund.", "I want a refund.")),
+        Cue(r"(?<!payment )\bis it about", says=("A refund.", "It is about a refund.", "I want a refund.")),
         Cue(rf"refund.*{_TEN}.*(confirm|yes)", says=("Yes.", "Yes, please.", "Yes, I confirm.")),
         Cue(
             r"refund.*(confirm|say yes)|what should be different",
