@@ -103,6 +103,11 @@ REFUSED = "That payment cannot be refunded. Is there anything else I can do for 
         ((HELLO,), "Is the card lost, stolen or damaged?", "It is lost."),
         ((HELLO, BLOCKED), "Which payment is it about? The shop and the amount will do.", "The City Lottery."),
         ((HELLO, BLOCKED), "Is that City Lottery, £20, the 15th of November 2026?", "Yes."),
+        (
+            (HELLO, BLOCKED),
+            "Is it about? The shop and the amount we'll do. Is that city lottery, 20 pounds, 15 November 26th?",
+            "Yes.",
+        ),
         ((HELLO, BLOCKED), REFUSED, "I want a refund for Northern Rail."),
         ((HELLO, BLOCKED, REFUSED), "How much should be refunded?", "Fifteen pounds."),
         ((HELLO, BLOCKED, REFUSED), "Do you mean £15 or £50?", "The one for fifteen pounds."),

@@ -23,10 +23,6 @@ BLOCK = Topic(
     opens=("I lost my debit card.", "Please block my debit card, I lost it.", "I want to block my card."),
     cues=(
         Cue(
-            r"(?<!payment )\bis it about",
-            says=("Blocking a card.", "About blocking a card.", "I want to block my card."),
-        ),
-        Cue(
             rf"{_DEBIT}.*(go ahead|shall i)|is (that|it) .*{_DEBIT}",
             says=("Yes.", "Yes, please.", "Yes, that's right."),
         ),
@@ -37,6 +33,10 @@ BLOCK = Topic(
             says=("The debit card.", "My debit card, ending four four one seven.", "Four four one seven."),
         ),
         _CODE,
+        Cue(
+            r"(?<!payment )\bis it about",
+            says=("Blocking a card.", "About blocking a card.", "I want to block my card."),
+        ),
         # A read-back that was not understood gets no yes.
         Cue(r"go ahead|is (that|it) ", says=("Can you repeat that?", "Please say that again.")),
     ),
@@ -51,11 +51,11 @@ REFUSED = Topic(
     ),
     cues=(
         _CODE,
-        Cue(r"(?<!payment )\bis it about", says=("A refund.", "It is about a refund.", "I want a refund.")),
-        Cue(r"which payment|shop and the amount|what payment", says=("The City Lottery.", "City Lottery.")),
-        Cue(r"how much|what amount", says=("Twenty pounds.", "Twenty pounds, please.")),
         Cue(r"is (that|it) .*(rail|kettle)", says=("No, the City Lottery.", "No, City Lottery.")),
         Cue(r"is (that|it) .*(lottery|20|twenty)", says=("Yes.", "Yes, please.")),
+        Cue(r"which payment|shop and the amount|what payment", says=("The City Lottery.", "City Lottery.")),
+        Cue(r"how much|what amount", says=("Twenty pounds.", "Twenty pounds, please.")),
+        Cue(r"(?<!payment )\bis it about", says=("A refund.", "It is about a refund.", "I want a refund.")),
     ),
     over=r"(cannot|can't|can not|could not) be refunded",
 )
@@ -68,7 +68,6 @@ CORRECTED = Topic(
     ),
     cues=(
         _CODE,
-        Cue(r"(?<!payment )\bis it about", says=("A refund.", "It is about a refund.", "I want a refund.")),
         Cue(rf"refund.*{_TEN}.*(confirm|yes)", says=("Yes.", "Yes, please.", "Yes, I confirm.")),
         Cue(
             r"refund.*(confirm|say yes)|what should be different",
@@ -90,6 +89,7 @@ CORRECTED = Topic(
             r"which payment|shop and the amount|what payment",
             says=("Northern Rail, fifteen pounds.", "The fifteen pounds from Northern Rail.", "Northern Rail."),
         ),
+        Cue(r"(?<!payment )\bis it about", says=("A refund.", "It is about a refund.", "I want a refund.")),
     ),
     over=r"will be refunded|the reference is",
 )
