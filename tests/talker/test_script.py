@@ -95,12 +95,13 @@ REFUSED = "That payment cannot be refunded. Is there anything else I can do for 
         ((HELLO,), "Is that 4-4-1-7 debit?", "Yes."),
         ((HELLO,), "Is that for 4 1 7 debit?", "Yes."),
         ((HELLO,), "Bear with me. Is it about blocking a card or about a recent", "Blocking a card."),
-        ((HELLO, BLOCKED), "Is it about a refund or about a change of address?", "A refund."),
+        ((HELLO, BLOCKED), "Is it about a refund or about a change of address?", "I was charged twice."),
         ((HELLO,), "I will block the card ending for the seven. Shall I go ahead?", "Can you repeat that?"),
         ((HELLO,), "I will block the card ending 4417 reported lost. Shall I go ahead?", "Yes."),
         ((HELLO,), "I will block the card ending four four one seven, reported lost, shall I go ahead?", "Yes."),
         ((HELLO,), "I will block the card ending 9023 reported lost. Shall I go ahead?", "No, the debit card."),
         ((HELLO,), "Is the card lost, stolen or damaged?", "It is lost."),
+        ((HELLO,), "Is that lost?", "Yes."),
         ((HELLO, BLOCKED), "Which payment is it about? The shop and the amount will do.", "The City Lottery."),
         ((HELLO, BLOCKED), "Is that City Lottery, £20, the 15th of November 2026?", "Yes."),
         (
@@ -108,13 +109,13 @@ REFUSED = "That payment cannot be refunded. Is there anything else I can do for 
             "Is it about? The shop and the amount we'll do. Is that city lottery, 20 pounds, 15 November 26th?",
             "Yes.",
         ),
-        ((HELLO, BLOCKED), REFUSED, "I want a refund for Northern Rail."),
+        ((HELLO, BLOCKED), REFUSED, "I want to dispute a payment."),
         ((HELLO, BLOCKED, REFUSED), "How much should be refunded?", "Fifteen pounds."),
         ((HELLO, BLOCKED, REFUSED), "Do you mean £15 or £50?", "The one for fifteen pounds."),
         (
             (HELLO, BLOCKED, REFUSED),
             "I will refund £15 for Northern Rail on the 19th of November 2026. Say yes to confirm.",
-            "No, ten pounds.",
+            "I meant ten pounds.",
         ),
         ((HELLO, BLOCKED, REFUSED), "Is that £10?", "Yes."),
         (
@@ -127,7 +128,7 @@ REFUSED = "That payment cannot be refunded. Is there anything else I can do for 
         (
             (HELLO, BLOCKED, REFUSED),
             "I cannot refund that amount. Is there anything else I can do for you?",
-            "I want a refund, please. It is about Northern Rail.",
+            "I was charged twice.",
         ),
         (
             (HELLO, BLOCKED, REFUSED),
@@ -135,8 +136,8 @@ REFUSED = "That payment cannot be refunded. Is there anything else I can do for 
             "Yes.",
         ),
         # Another amount than the wanted one never gets a yes, however it is written.
-        ((HELLO, BLOCKED, REFUSED), "I will refund £50 for Northern Rail. Say yes to confirm.", "No, ten pounds."),
-        ((HELLO, BLOCKED, REFUSED), "I will refund £100 for Northern Rail. Say yes to confirm.", "No, ten pounds."),
+        ((HELLO, BLOCKED, REFUSED), "I will refund £50 for Northern Rail. Say yes to confirm.", "I meant ten pounds."),
+        ((HELLO, BLOCKED, REFUSED), "I will refund £100 for Northern Rail. Say yes to confirm.", "I meant ten pounds."),
         (
             (HELLO, BLOCKED, REFUSED),
             "Done. £10 will be refunded. The reference is R E 1 0 0 2. Is there anything else I can do for you?",

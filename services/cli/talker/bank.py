@@ -27,6 +27,7 @@ BLOCK = Topic(
             says=("Yes.", "Yes, please.", "Yes, that's right."),
         ),
         Cue(r"9 ?0 ?2 ?3|nine zero two three|credit", says=("No, the debit card.", "No, my debit card.")),
+        Cue(r"is (that|it) (lost|blocking)", says=("Yes.", "Yes, please.")),
         Cue(r"lost.*stolen|stolen.*damaged", says=("It is lost.", "I lost it.", "Lost.")),
         Cue(
             r"which card|last four|what card",
@@ -45,9 +46,9 @@ BLOCK = Topic(
 REFUSED = Topic(
     "a refund is refused",
     opens=(
-        "I want a refund for the City Lottery.",
-        "I want a refund, please. It is about the City Lottery.",
-        "Please refund a payment.",
+        "I was charged twice.",
+        "I want to dispute a payment.",
+        "I want a refund.",
     ),
     cues=(
         _CODE,
@@ -55,23 +56,23 @@ REFUSED = Topic(
         Cue(r"is (that|it) .*(lottery|20|twenty)", says=("Yes.", "Yes, please.")),
         Cue(r"which payment|shop and the amount|what payment", says=("The City Lottery.", "City Lottery.")),
         Cue(r"how much|what amount", says=("Twenty pounds.", "Twenty pounds, please.")),
-        Cue(r"(?<!payment )\bis it about", says=("A refund.", "It is about a refund.", "I want a refund.")),
+        Cue(r"(?<!payment )\bis it about", says=("I was charged twice.", "A refund.", "It is about a refund.")),
     ),
     over=r"(cannot|can't|can not|could not) be refunded",
 )
 CORRECTED = Topic(
     "a refund, its amount corrected",
     opens=(
-        "I want a refund for Northern Rail.",
-        "I want a refund, please. It is about Northern Rail.",
-        "Please refund a payment.",
+        "I want to dispute a payment.",
+        "I was charged twice.",
+        "I want a refund.",
     ),
     cues=(
         _CODE,
         Cue(rf"refund.*{_TEN}.*(confirm|yes)", says=("Yes.", "Yes, please.", "Yes, I confirm.")),
         Cue(
             r"refund.*(confirm|say yes)|what should be different",
-            says=("No, ten pounds.", "No. Ten pounds, please.", "Ten pounds."),
+            says=("I meant ten pounds.", "It should be ten pounds.", "No, ten pounds."),
         ),
         Cue(r"is (that|it) .*(lottery|kettle)", says=("No, Northern Rail.", "No. It is about Northern Rail.")),
         Cue(
@@ -89,7 +90,7 @@ CORRECTED = Topic(
             r"which payment|shop and the amount|what payment",
             says=("Northern Rail, fifteen pounds.", "The fifteen pounds from Northern Rail.", "Northern Rail."),
         ),
-        Cue(r"(?<!payment )\bis it about", says=("A refund.", "It is about a refund.", "I want a refund.")),
+        Cue(r"(?<!payment )\bis it about", says=("I was charged twice.", "A refund.", "It is about a refund.")),
     ),
     over=r"will be refunded|the reference is",
 )

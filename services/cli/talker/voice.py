@@ -19,7 +19,7 @@ from services.common.settings import Settings
 class Timbre:
     """Factors of the synthesiser's pitch and of its pace."""
 
-    pitch: float = 1.12
+    pitch: float = 1.06
     pace: float = 0.95
 
 
