@@ -41,7 +41,7 @@ REAL = (
     f"agent.greeting={GREETING}",
 )
 # How long the greeting and the answer had been heard when the caller began.
-CUTS_MS = ((250, 2100), (800, 400), (1400, 900), (2000, 2500), (2600, 1500), (3200, 3000), (3900, 1200), (4500, 600))
+CUTS_MS = ((250, 2100), (800, 400), (1400, 900), (2600, 1500), (3900, 1200))
 CLOCK = SystemClock()
 
 
@@ -182,7 +182,7 @@ async def test_what_the_log_says_was_heard_is_within_a_word_of_what_was_recorded
     )
     print(told)
     interrupted = [cut for cut, whole in cuts if not whole and len(words_of(cut.logged)) < len(words_of(cut.text))]
-    assert len(interrupted) >= 12, told
+    assert len(interrupted) >= 7, told
     assert max(cut.off_by for cut in interrupted) <= 1, told
 
 
