@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from services.orchestrator.control.claims import Supported, check
 
 FACTS = [("available_minor", 125_050), ("last4", "4417"), ("reference", "RE1001"), ("date", "2026-11-20")]
-EN = Supported.by(FACTS, ["You can say or key the last four digits."], "en")
-DE = Supported.by(FACTS, ["Nennen Sie die letzten vier Ziffern."], "de")
+EN = Supported.by(FACTS, ("You can say or key the last four digits.",), "en")
+DE = Supported.by(FACTS, ("Nennen Sie die letzten vier Ziffern.",), "de")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from text_to_num import alpha2digit
 
@@ -42,20 +43,14 @@ class Supported:
     amounts: set[str] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
     # (number, next word) as the bundle itself writes: "four digits".
-    phrases: set[tuple[str, str]] = field(default_factory=set)
+    phrases: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
-    def by(cls, facts: Iterable[tuple[str, Scalar]], sentences: Iterable[str], language: str) -> "Supported":
+    def by(cls, facts: Iterable[tuple[str, Scalar]], sentences: tuple[str, ...], language: str) -> "Supported":
         """From facts (field name, value) and the static sentences of a locale."""
-        found = cls()
+        found = cls(phrases=_phrases(sentences, language))
         for name, value in facts:
             found._add(name, value)
-        for sentence in sentences:
-            text = _digits(_plain(sentence), language)
-            for match in _NUMBER.finditer(text):
-                following = _WORD.search(text, match.end())
-                if following:
-                    found.phrases.add((_canonical(match[0]), following[0].casefold()))
         return found
 
     def _add(self, name: str, value: Scalar) -> None:
@@ -90,6 +85,19 @@ def check(text: str, supported: Supported, language: str) -> Claim | None:
     if _references(calm, supported):
         return Claim("reference")
     return Claim("number") if _numbers(calm, supported, words, language) else None
+
+
+@lru_cache(maxsize=64)
+def _phrases(sentences: tuple[str, ...], language: str) -> frozenset[tuple[str, str]]:
+    """Of one bundle's sentences: the same in every turn, and the dearest part of the guard."""
+    found = set[tuple[str, str]]()
+    for sentence in sentences:
+        text = _digits(_plain(sentence), language)
+        for match in _NUMBER.finditer(text):
+            following = _WORD.search(text, match.end())
+            if following:
+                found.add((_canonical(match[0]), following[0].casefold()))
+    return frozenset(found)
 
 
 def _plain(text: str) -> str:

@@ -16,22 +16,34 @@ from services.orchestrator.dialogue.model import Reading
 
 # Resolved to a record, or checked word by word.
 _ELSEWHERE = frozenset({"ref", "text"})
+KEPT = 16
 
 
 class Reread:
-    """Of one call. `today` is asked for each reading: "tomorrow" is evidence of another day by then."""
+    """Of one call, over slots of `bundle`. `today` is asked each time: "tomorrow" is evidence of another day by then."""
 
     def __init__(self, bundle: Bundle, locale: str, today: Callable[[], date]) -> None:
         self._pack = pack(locale, bundle.agent.locales[locale])
         self._confusable = bundle.agent.lexicon.confusable
         self._today = today
+        # Amount and currency come from the same words, and what was judged is looked at again when it is done.
+        self._read: dict[tuple[int, str, bool, date], list[Reading]] = {}
 
     def says(self, slot: Slot, field: str, value: Scalar, text: str, *, keyed: bool) -> bool:
         """Whether `text` may say `value`; `field` is the part of the slot's value that it is (minor, currency)."""
         if slot.type in _ELSEWHERE:
             return True
-        found = self._pack.read(slot, text, keyed=keyed, confusable=self._confusable, today=self._today())
+        found = self._readings(slot, text, keyed, self._today())
         return any(_part(data, field) == value for reading in found for data in _all(reading))
+
+    def _readings(self, slot: Slot, text: str, keyed: bool, today: date) -> list[Reading]:
+        # Slots live as long as their bundle, which the call holds.
+        key = (id(slot), text, keyed, today)
+        if key not in self._read:
+            if len(self._read) >= KEPT:
+                self._read.clear()
+            self._read[key] = self._pack.read(slot, text, keyed=keyed, confusable=self._confusable, today=today)
+        return self._read[key]
 
 
 def _all(reading: Reading) -> list[object]:
