@@ -20,7 +20,7 @@ KEPT = 16
 
 
 class Reread:
-    """Of one call, over slots of `bundle`. `today` is asked each time: "tomorrow" is evidence of another day by then."""
+    """Of one call, over slots of `bundle`. `today` is asked each time: "tomorrow" is another day by then."""
 
     def __init__(self, bundle: Bundle, locale: str, today: Callable[[], date]) -> None:
         self._pack = pack(locale, bundle.agent.locales[locale])
