@@ -36,3 +36,25 @@ def test_the_evidence_of_a_value_says_that_value_again(locale: str) -> None:
             again = pack(locale).read(wanted, reading.text.reveal(), today=TODAY, confusable=confusable)
             values = [value.reveal() for one in again for value in (one.data, *one.rivals)]
             assert reading.data.reveal() in values, (name, words, reading.text.reveal())
+
+
+@pytest.mark.parametrize(
+    ("locale", "words"),
+    [
+        ("en-GB", "Goodbye."),
+        ("en-GB", "No, thank you. Goodbye."),
+        ("en-GB", "No, that's all, thanks."),
+        ("en-GB", "um, nothing else, bye bye"),
+        ("de-DE", "Nein danke, das war's. Auf Wiederhören."),
+        ("de-DE", "Das ist alles."),
+        ("de-DE", "Tschüss!"),
+        ("hi-IN+en-IN", "bas itna hi"),
+    ],
+)
+def test_who_takes_leave_wants_nothing_more(locale, words) -> None:
+    assert pack(locale).farewell(words)
+
+
+@pytest.mark.parametrize("words", ["That's all wrong, it was fifty pounds", "I want my balance", "All of my cards"])
+def test_who_wants_something_takes_no_leave(words) -> None:
+    assert not pack("en-GB").farewell(words)

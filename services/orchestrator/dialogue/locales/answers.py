@@ -111,6 +111,11 @@ def holds(text: str, language: Language) -> bool:
     return _only(tokens_of(text, language.fillers), language.hold, language)
 
 
+def takes_leave(text: str, language: Language) -> bool:
+    """Goodbye, or that this was all; a no beside it changes nothing."""
+    return _only(tokens_of(text, language.fillers), language.farewell, language)
+
+
 def _only(tokens: Sequence[Token], choices: tuple[tuple[str, ...], ...], language: Language) -> bool:
     """One of the phrases, and little beside it."""
     taken = mask(tokens, choices)

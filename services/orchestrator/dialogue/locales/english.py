@@ -156,6 +156,13 @@ BRITISH = Language(
     """
     ),
     contrast=words("but except only however"),
+    farewell=phrases(
+        """
+        goodbye | good bye | bye | bye bye | that's all | that is all | that's it | that is it | nothing else |
+        that's everything | that will be all | that'll be all | i'm done | we're done | nothing more | have a nice day |
+        have a good day | that was all
+    """
+    ),
     cancel=phrases(
         """
         never mind | forget it | forget that | forget about it | cancel that | cancel this | cancel it | leave it |

@@ -158,6 +158,13 @@ GERMAN = Language(
     """
     ),
     contrast=words("aber allerdings außer"),
+    farewell=phrases(
+        """
+        auf wiederhören | auf wiedersehen | tschüss | tschüs | tschau | das war's | das wars | das war alles | das ist
+        alles | sonst nichts | nichts mehr | nichts weiter | mehr nicht | das wäre alles | schönen tag noch | ich bin
+        fertig | wiederhören
+    """
+    ),
     cancel=phrases(
         """
         abbrechen | vergessen sie es | vergessen sie das | vergiss es | lassen sie es | lassen wir das | lass gut

@@ -171,6 +171,9 @@ MIXED: Language = replace(
         pata nahi | pata nahin | पता नहीं | shayad | शायद | malum nahi | yaad nahi | याद नहीं
     """)),
     contrast=BRITISH.contrast | words("lekin लेकिन par magar मगर"),
+    farewell=(*BRITISH.farewell, *phrases("""
+        namaste | नमस्ते | alvida | अलविदा | bas itna hi | बस इतना ही | aur kuch nahi | और कुछ नहीं | bas | बस
+    """)),
     cancel=(*BRITISH.cancel, *phrases("""
         rehne dijiye | रहने दीजिए | chhodo | छोड़ो | cancel kar do | chhod dijiye | छोड़ दीजिए
     """)),

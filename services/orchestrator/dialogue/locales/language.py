@@ -104,3 +104,5 @@ class Language:
     text_openings: tuple[Phrase, ...]
     text_closings: tuple[Phrase, ...]
     no_answer: tuple[Phrase, ...] = field(default=())
+    # Nothing more is wanted.
+    farewell: tuple[Phrase, ...] = field(default=())

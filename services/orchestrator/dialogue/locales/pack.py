@@ -123,6 +123,10 @@ class LocalePack:
         """The caller wants to hear it again."""
         return answers.asks_again(text, self.language)
 
+    def farewell(self, text: str) -> bool:
+        """The caller wants nothing more."""
+        return answers.takes_leave(text, self.language)
+
     def hold(self, text: str) -> bool:
         """The caller needs a moment."""
         return answers.holds(text, self.language)

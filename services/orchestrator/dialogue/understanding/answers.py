@@ -73,7 +73,13 @@ class Grammars:
             return self._yes_or_no(words, legal)
         if legal.asked in self.bundle.slots:
             return self._asked(words, alternatives, legal)
+        if not legal.active_goal and self._wants_no_more(words):
+            return Answered((Act("deny"),), complete=True)
         return self._repaired(words, legal) or self._pointed(words, legal, "") or Answered()
+
+    def _wants_no_more(self, words: str) -> bool:
+        said = self.pack.yes_no(words)
+        return self.pack.farewell(words) or (said is not None and not said[0] and self._few(words))
 
     def unasked(self, words: str, goals: Sequence[str], legal: Legal) -> tuple[Act, ...]:
         """Values for the goals that the words want: "block my Visa card, it was stolen"."""
