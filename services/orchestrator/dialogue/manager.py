@@ -157,6 +157,8 @@ def _asked(question: Question | None) -> str:
         return "yes_no"
     if question.kind == "which_goal":
         return "goal"
+    if question.kind == "change":
+        return "change"
     return question.slot
 
 

@@ -61,7 +61,8 @@ class Legal:
 
     goals: tuple[str, ...]
     slots: tuple[str, ...]
-    # The slot or question that was asked last: "yes_no", a slot's name, "goal" (which of `rivals`), or "" (open).
+    # What was asked last: "yes_no", a slot's name, "goal" (which of `rivals`), "change" (what of the values given is to
+    # be different), or "" (open).
     asked: str = ""
     # What a reference may point to: the records offered, in the order they were said, by the fields that name them.
     offered: tuple[Mapping[str, Scalar], ...] = ()

@@ -275,3 +275,20 @@ async def test_what_is_said_for_a_masked_slot_is_shown_to_no_model():
     said = await understood("it is something you should not know", asking("card"), model=model, known=known)
     assert model.asked == []
     assert "start" not in [act.kind for act in said.acts]
+
+
+async def test_what_should_be_different_is_said_without_a_no_before_it():
+    model = ScriptedModel()
+    legal = asking("change", filled=("txn", "amount"))
+    said = await understood("ten pounds", legal, model=model)
+    assert told(said) == [("fill", "amount")]
+    assert said.acts[0].corrects
+    assert told(await understood("no, nothing", legal, model=model)) == [("deny", "")]
+    assert not model.asked
+
+
+@pytest.mark.parametrize("words", ["No, thank you. Goodbye.", "that's all, thanks", "No."])
+async def test_who_takes_leave_at_the_open_question_waits_for_no_model(words):
+    model = ScriptedModel()
+    assert told(await understood(words, model=model)) == [("deny", "")]
+    assert not model.asked

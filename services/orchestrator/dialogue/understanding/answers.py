@@ -71,6 +71,8 @@ class Grammars:
             return self._which_goal(words, legal)
         if legal.asked == "yes_no":
             return self._yes_or_no(words, legal)
+        if legal.asked == "change":
+            return self._changed(words, legal)
         if legal.asked in self.bundle.slots:
             return self._asked(words, alternatives, legal)
         if not legal.active_goal and self._wants_no_more(words):
@@ -161,11 +163,22 @@ class Grammars:
         which = at if isinstance(at, int) else None
         return Answered((Act("select", name, which=which),), complete=self._few(words, more=2))
 
+    def _changed(self, words: str, legal: Legal) -> Answered:
+        """What should be different: a value said anew needs no "no" before it any more; or nothing, after all."""
+        repaired = self._repaired(words, legal) or self._anew(words, legal)
+        if repaired is not None:
+            return repaired
+        said = self.pack.yes_no(words)
+        if said is not None and self._few(words):
+            return Answered((Act("affirm" if said[0] else "deny", confidence=said[1]),), complete=True)
+        return Answered()
+
     def _repaired(self, words: str, legal: Legal) -> Answered | None:
         """ "No, fifty": the value that was given, said anew. Of several slots, the one that reads it best."""
         instead = self.pack.repair(words)
-        if instead is None:
-            return None
+        return self._anew(instead, legal) if instead is not None else None
+
+    def _anew(self, instead: str, legal: Legal) -> Answered | None:
         best: tuple[str, Reading] | None = None
         for name in reversed(legal.filled):
             reading = self._read(name, instead) if self.bundle.slots[name].type != "text" else None
