@@ -165,13 +165,15 @@ class Grammars:
 
     def _changed(self, words: str, legal: Legal) -> Answered:
         """What should be different: a value said anew needs no "no" before it any more; or nothing, after all."""
-        repaired = self._repaired(words, legal) or self._anew(words, legal)
-        if repaired is not None:
-            return repaired
+        # Any words may name a record: those are taken last.
+        typed = replace(legal, filled=tuple(n for n in legal.filled if self.bundle.slots[n].type != "ref"))
+        anew = self._repaired(words, typed) or self._anew(words, typed)
+        if anew is not None:
+            return anew
         said = self.pack.yes_no(words)
         if said is not None and self._few(words):
             return Answered((Act("affirm" if said[0] else "deny", confidence=said[1]),), complete=True)
-        return Answered()
+        return self._repaired(words, legal) or Answered()
 
     def _repaired(self, words: str, legal: Legal) -> Answered | None:
         """ "No, fifty": the value that was given, said anew. Of several slots, the one that reads it best."""
