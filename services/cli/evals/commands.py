@@ -145,13 +145,12 @@ def write(document: dict[str, Any], html: Path | None, out: Path | None) -> None
     """The files that were asked for."""
     from services.cli.evals.page import render
 
-    for path, content in (
-        (out, json.dumps(document, ensure_ascii=False, indent=1) + "\n"),
-        (html, render(document) if html is not None else ""),
-    ):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content, encoding="utf-8")
+    for path in filter(None, (out, html)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    if out is not None:
+        out.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    if html is not None:
+        html.write_text(render(document), encoding="utf-8")
 
 
 def show(document: dict[str, Any]) -> None:

@@ -43,8 +43,10 @@ def render(document: Mapping[str, Any]) -> str:
 def _how(document: Mapping[str, Any]) -> str:
     machine = document.get("machine", {})
     return (
-        f"Level {document['level']}, understanding {document['model']}, seed {document['seed']}, "
-        f"faults {'on' if document['faults'] else 'as scenarios say'}, {document['wall_s']:.0f} s, "
+        f"Level {document['level']}, understanding {document['model']}, "
+        # Calls are played without a seed and without faults beside the scenarios' own.
+        f"seed {document.get('seed', 'none')}, faults {'on' if document.get('faults') else 'as scenarios say'}, "
+        f"{document['wall_s']:.0f} s, "
         f"commit {document.get('commit', '')}, {machine.get('cpu', '')}, digest {document['bundle']['digest'][:12]}."
     )
 
