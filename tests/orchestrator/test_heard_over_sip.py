@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import soxr
 from rapidfuzz.distance import Levenshtein
 
 from services.cli.api import Api
+from services.cli.benchmark.sounds import hums
 from services.cli.caller import CallerLeg, Pcm
 from services.cli.clips import Clip, by_name, human_speech
 from services.cli.conversation import Floor
 from services.cli.dialers import open_dialer, stack_target
 from services.cli.speech_clients import transcribe
-from services.cli.turnset.sounds import RATE_HZ, cough
 from services.common.clock import SystemClock
 from services.common.errors import MissingModelError
 from services.common.models import ModelStore
@@ -42,6 +41,7 @@ REAL = (
 )
 # How long the greeting and the answer had been heard when the caller began.
 CUTS_MS = ((250, 2100), (800, 400), (1400, 900), (2600, 1500), (3900, 1200))
+COUGHS = 3
 CLOCK = SystemClock()
 
 
@@ -150,10 +150,9 @@ async def recorded(leg: CallerLeg, stack: Stack, since_ns: int, until_ns: int) -
     return await transcribe(padded, rate, stack.launch.settings, CLOCK)
 
 
-def a_cough(rate_hz: int) -> Pcm:
-    """Two seconds hold one to three of them; loud as a caller is."""
-    sound = soxr.resample(cough(3), RATE_HZ, rate_hz)
-    return np.asarray(sound / np.max(np.abs(sound)) * 12_000, dtype=np.int16)
+def a_hum(rate_hz: int) -> Pcm:
+    """A "m-hm", as loud as a caller is: voice, but no word. (A cough hardly ever stops the agent at all.)"""
+    return hums(1)[0].at(rate_hz).pcm
 
 
 @pytest.fixture
@@ -191,14 +190,16 @@ async def test_what_the_log_says_was_heard_is_within_a_word_of_what_was_recorded
 @pytest.mark.slow
 @pytest.mark.models
 @pytest.mark.timeout(900)
-async def test_after_a_cough_the_agent_goes_on_from_the_start_of_the_interrupted_word(stack: Stack) -> None:
+async def test_after_a_hum_the_agent_goes_on_from_the_start_of_the_interrupted_word(stack: Stack) -> None:
     settings = stack.launch.settings
     target = stack_target("sip", settings)
     async with open_dialer(target, stack.launch, CLOCK) as opened:
         leg = await opened.dialer.dial(target.address)
-        ear, sound = Ear(leg), a_cough(leg.sent.rate_hz)
-        await ear.until_heard_for(1500)
-        await ear.say(sound)
+        ear, sound = Ear(leg), a_hum(leg.sent.rate_hz)
+        # What else sounds on the line may swallow one.
+        for _ in range(COUGHS):
+            await ear.until_heard_for(1500)
+            await ear.say(sound)
         await ear.until_heard_for(60_000)
         await leg.hangup()
         events = await events_of(leg, stack)
