@@ -54,7 +54,10 @@ REFUSED = Topic(
         _CODE,
         Cue(r"is (that|it) .*(rail|kettle)", says=("No, the City Lottery.", "No, City Lottery.")),
         Cue(r"is (that|it) .*(lottery|20|twenty)", says=("Yes.", "Yes, please.")),
-        Cue(r"which payment|shop and the amount|what payment", says=("The City Lottery.", "City Lottery.")),
+        Cue(
+            r"payment is it about|shop (and|in) the amount|(which|what|what's) payment",
+            says=("The City Lottery.", "City Lottery."),
+        ),
         Cue(r"how much|what amount", says=("Twenty pounds.", "Twenty pounds, please.")),
         Cue(r"(?<!payment )\bis it about", says=("I was charged twice.", "A refund.", "It is about a refund.")),
     ),
@@ -87,7 +90,7 @@ CORRECTED = Topic(
         ),
         Cue(r"how much|what amount", says=("Fifteen pounds.", "Fifteen pounds, please.")),
         Cue(
-            r"which payment|shop and the amount|what payment",
+            r"payment is it about|shop (and|in) the amount|(which|what|what's) payment",
             says=("Northern Rail, fifteen pounds.", "The fifteen pounds from Northern Rail.", "Northern Rail."),
         ),
         Cue(r"(?<!payment )\bis it about", says=("I was charged twice.", "A refund.", "It is about a refund.")),
