@@ -55,6 +55,14 @@ BROKEN = [
         "B025",
         "'fraud_in_progres'",
     ),
+    (
+        "a signal that goes nowhere",
+        "agent.yaml",
+        "      route: fraud\n",
+        "      route: fruad\n",
+        "B026",
+        "'fruad'",
+    ),
     ("a goal with an unknown slot", "goals.yaml", "needs: [card, reason]", "needs: [card, raeson]", "B030", "'reason'"),
     ("a goal with an unknown tool", "goals.yaml", "do: [block_card]", "do: [blok_card]", "B031", "'block_card'"),
     (

@@ -14,7 +14,6 @@ from services.cli.stack import Launch
 from services.cli.terminal import EXIT_FAILED, Interrupts, StackView, run
 from services.common.clock import SystemClock
 from services.common.errors import InvalidInputError
-from services.common.settings import Settings
 from services.orchestrator.bundles.bundle import Bundle
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def evals(
         if audio:
             document = await _play_audio(bundle, directory, wanted, launch, interrupts)
         else:
-            document = await _play(bundle, directory, wanted, model, launch.settings, as_json)
+            document = await _play(bundle, directory, wanted, model, launch, interrupts, as_json)
         write(document, html, out)
         if as_json:
             typer.echo(json.dumps(document, ensure_ascii=False))
@@ -76,9 +75,15 @@ def evals(
 
 
 async def _play(
-    bundle: Bundle, directory: Path, wanted: "Wanted", model: str, settings: Settings, as_json: bool
+    bundle: Bundle,
+    directory: Path,
+    wanted: "Wanted",
+    model: str,
+    launch: Launch,
+    interrupts: Interrupts,
+    as_json: bool,
 ) -> dict[str, Any]:
-    from services.cli.evals.real_model import real
+    from services.cli.evals.real_model import ModelCalls, real
     from services.cli.evals.run import run_text
     from services.common.log import configure_logging
     from services.common.settings import LogSettings
@@ -87,20 +92,24 @@ async def _play(
     configure_logging(LogSettings(level="error"), "trunkline")
     scenarios = sum(1 for one in bundle.scenarios() if wanted.faults or not one.faults)
     clock = SystemClock()
-    with Bar(console=Console(stderr=True), transient=True, disable=as_json) as bar:
-        task = bar.add_task("conversations", total=wanted.conversations + wanted.runs * scenarios)
-        if model == "scripted":
+    bar = Bar(console=Console(stderr=True), transient=True, disable=as_json)
+    task = bar.add_task("conversations", total=wanted.conversations + wanted.runs * scenarios)
+    if model == "scripted":
+        with bar:
             return await run_text(bundle, directory, wanted, clock, progress=lambda _one, _number: bar.advance(task))
-        async with real(bundle, settings, clock) as understandings:
-            return await run_text(
+    calls = ModelCalls()
+    async with real(bundle, launch, clock, interrupts, StackView(console=Console(stderr=True)), calls) as made:
+        with bar:
+            document = await run_text(
                 bundle,
                 directory,
                 wanted,
                 clock,
                 model=model,
-                understandings=understandings,
+                understandings=made,
                 progress=lambda _one, _number: bar.advance(task),
             )
+    return {**document, "model_calls": {"asked": calls.asked, "failed": calls.failed}}
 
 
 async def _play_audio(
@@ -170,6 +179,8 @@ def show(document: dict[str, Any]) -> None:
         f"{document['conversations']} conversations in {document['wall_s']:.0f} s. Task success {share}, "
         f"turns to the goal {trends['turns_to_goal']['median']} (median)."
     )
+    if (calls := document.get("model_calls")) is not None:
+        console.print(f"The model was asked {calls['asked']} times and did not answer {calls['failed']} times.")
     for one in document["failed"][:20]:
         for gate, sentences in one["findings"].items():
             console.print(f"[red]{one['name']}[/] {gate}: {sentences[0]}", soft_wrap=True)

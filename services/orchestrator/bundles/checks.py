@@ -59,14 +59,21 @@ def _check_signals(loaded: Loaded, bundle: Bundle) -> Iterator[Problem]:
     file, escalation = "agent.yaml", bundle.agent.escalation
     for index, name in enumerate(escalation.always):
         for locale in bundle.agent.locales:
-            if not escalation.signals.get(name, {}).get(locale):
+            if name not in escalation.signals or not escalation.signals[name].phrases(locale):
                 yield Problem(
                     loaded.place(file, "escalation", "always", index),
                     "B024",
                     f"The signal {name!r} has no words in {locale}.",
                     f"Add escalation.signals.{name}.{locale}.",
                 )
-    for name in escalation.signals:
+    for name, signal in escalation.signals.items():
+        if signal.route is not None and signal.route not in escalation.routes:
+            yield Problem(
+                loaded.place(file, "escalation", "signals", name, "route"),
+                "B026",
+                f"The signal {name!r} goes to an unknown route {signal.route!r}.",
+                nearest(signal.route, escalation.routes),
+            )
         if name not in escalation.always:
             yield Problem(
                 loaded.place(file, "escalation", "signals", name),

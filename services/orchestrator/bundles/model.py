@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 PromptId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
-Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}-[A-Z]{2}(\+[a-z]{2}-[A-Z]{2})?$")]
+LOCALE = r"^[a-z]{2}-[A-Z]{2}(\+[a-z]{2}-[A-Z]{2})?$"
+Locale = Annotated[str, StringConstraints(pattern=LOCALE)]
 FactName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$")]
 FactType = Literal["int", "double", "bool", "string", "timestamp", "list(string)"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -48,13 +49,32 @@ class Route(Part):
     label: str = ""
 
 
+class Signal(Part):
+    """The words that say it, by locale, and to whom it goes; no route: where whoever asks for a person goes."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "additionalProperties": False,
+            "patternProperties": {LOCALE: {"type": "array", "items": {"type": "string"}, "minItems": 1}},
+        },
+    )
+    __pydantic_extra__: dict[Locale, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(init=False)
+
+    route: Name | None = None
+
+    def phrases(self, locale: str) -> tuple[str, ...]:
+        """In a locale; none where there are none."""
+        return self.__pydantic_extra__.get(locale, ())
+
+
 class Escalation(Part):
     """When a person takes over. An explicit request is never deflected."""
 
     explicit: dict[Locale, tuple[str, ...]]
-    # Signals on which a person takes over at once, and the words that say them, by locale.
+    # Signals on which a person takes over at once, and the words that say them, by locale; and a route of its own.
     always: tuple[Name, ...] = ()
-    signals: dict[Name, dict[Locale, Annotated[tuple[str, ...], Field(min_length=1)]]] = {}
+    signals: dict[Name, Signal] = {}
     reformulations: int = 2
     clarify_fails_same_slot: int = 2
     no_match: int = 3

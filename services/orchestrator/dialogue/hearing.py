@@ -33,7 +33,7 @@ def caller_said(talk: Talk, said: Understood) -> None:
     before = state.question
     if any(act.kind == "person" for act in said.acts):
         name = next(act.name for act in said.acts if act.kind == "person")
-        talk.hand_over(name if name in talk.bundle.agent.escalation.always else "asked", _route_of(talk))
+        _to_a_person(talk, name)
         return
     if said.rivals:
         state.counts.no_match = 0
@@ -312,6 +312,13 @@ def _reformulated(talk: Talk) -> None:
 def _route_of(talk: Talk) -> str:
     """To whom a person belongs who asks for one: the explicit goal's route."""
     return next((g.handoff for g in talk.bundle.goals.values() if g.handoff is not None and not g.do), "default")
+
+
+def _to_a_person(talk: Talk, name: str) -> None:
+    """A signal goes to the route of its own, if the bundle names one; all else to where whoever asks goes."""
+    escalation = talk.bundle.agent.escalation
+    named = escalation.signals[name].route if name in escalation.signals else None
+    talk.hand_over(name if name in escalation.always else "asked", named or _route_of(talk))
 
 
 def _at(items: tuple[T, ...], index: int) -> T | None:

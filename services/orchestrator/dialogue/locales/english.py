@@ -5,7 +5,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from services.orchestrator.dialogue.locales.calendar_words import months_of, weekdays_of
-from services.orchestrator.dialogue.locales.language import Language, Money, phrases, table, words
+from services.orchestrator.dialogue.locales.language import Denial, Language, Money, phrases, table, words
 from services.orchestrator.dialogue.locales.numbers import compose, english, ordinal_of
 
 _MINOR = Money("", minor=True)
@@ -220,6 +220,24 @@ BRITISH = Language(
         | pardon | i don't have it | i don't have one | hang on | wait | yes | no | help | i forgot | don't know |
         one moment | never mind
     """
+    ),
+    denial=Denial(
+        before=phrases(
+            """
+            not | don't | dont | do not | doesn't | does not | didn't | did not | isn't | is not | wasn't | was not |
+            aren't | weren't | haven't | have not | hasn't | has not | won't | will not | wouldn't | would not | never
+            | no need | nobody | no one | rather not | without
+            """
+        ),
+        directly=words("no not"),
+        light=words(
+            """
+            a an any the my your this that it really actually want wish need have having like to be being been get
+            getting talk talking speak speaking put through connected transferred connect transfer with for of by me
+            say saying report reporting about case kind sort real human live
+            """
+        ),
+        asks=phrases("why | why don't you | don't you | can | could | can't | couldn't | may | what if | how come"),
     ),
 )
 

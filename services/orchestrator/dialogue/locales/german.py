@@ -5,7 +5,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from services.orchestrator.dialogue.locales.calendar_words import months_of, weekdays_of
-from services.orchestrator.dialogue.locales.language import Language, Money, phrases, table, words
+from services.orchestrator.dialogue.locales.language import Denial, Language, Money, phrases, table, words
 from services.orchestrator.dialogue.locales.numbers import german, ordinal_of
 
 _MINOR = Money("", minor=True)
@@ -219,5 +219,23 @@ GERMAN = Language(
         sicher | habe ich nicht | das habe ich nicht | hab ich nicht | moment | warten sie | ja | nein | hilfe | wie
         meinen sie das | habe ich vergessen | weiß ich gerade nicht | einen moment
     """
+    ),
+    denial=Denial(
+        before=phrases("nicht | kein | keine | keinen | keinem | keiner | nie | niemals | niemand | ohne"),
+        directly=words("kein keine keinen keinem keiner"),
+        behind=words("nicht"),
+        light=words(
+            """
+            ich mir mich sie mit zu zum zur einem einen einer ein eine der die das dem den es ist war bin wurde worden
+            brauche will möchte wollte muss müssen haben sprechen reden verbinden verbunden werden um von jetzt gerade
+            echten echtem richtigen art fall
+            """
+        ),
+        asks=phrases(
+            """
+            warum | wieso | weshalb | können sie | kann ich | könnte ich | könnten sie | würden sie | darf ich | kann
+            man | wollen sie | gibt es
+            """
+        ),
     ),
 )  # fmt: skip

@@ -35,6 +35,22 @@ class Money:
 
 
 @dataclass(frozen=True, slots=True)
+class Denial:
+    """How something is denied (denial.py)."""
+
+    # "don't", "do not": small words may stand between it and what is denied.
+    before: tuple[Phrase, ...] = ()
+    # "no": denies what follows at once.
+    directly: frozenset[str] = frozenset()
+    # "nicht" at the end of the clause, behind what is denied.
+    behind: frozenset[str] = frozenset()
+    # Small words between.
+    light: frozenset[str] = frozenset()
+    # A sentence with one of these asks, and denies nothing.
+    asks: tuple[Phrase, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Language:
     """Tables of one locale. All words are case-folded; phrases are tuples of words."""
 
@@ -106,3 +122,5 @@ class Language:
     no_answer: tuple[Phrase, ...] = field(default=())
     # Nothing more is wanted.
     farewell: tuple[Phrase, ...] = field(default=())
+    # What is said not to be so, or not to be wanted.
+    denial: Denial = field(default=Denial())

@@ -16,7 +16,7 @@ from services.orchestrator.control.model import Scalar
 from services.orchestrator.dialogue.locales import NO_REFERENCE, LocalePack
 from services.orchestrator.dialogue.model import Act, Legal, Reading
 from services.orchestrator.dialogue.understanding.examples import plain
-from services.orchestrator.dialogue.understanding.signals import signal
+from services.orchestrator.dialogue.understanding.signals import signal, wanted
 
 # A yes or no surer than this needs nothing else to explain it.
 SURE_YES_NO = 0.8
@@ -61,7 +61,7 @@ class Grammars:
         named = self._signal(words)
         if named is not None:
             return Answered((Act("person", named),), complete=True)
-        if self._wants_person(words):
+        if self._wants_person(words) is True:
             return Answered((Act("person"),), complete=True)
         if self.pack.repeat(words):
             return Answered((Act("repeat"),), complete=True)
@@ -146,14 +146,22 @@ class Grammars:
 
     def _signal(self, words: str) -> str | None:
         escalation = self.bundle.agent.escalation
-        phrases = {name: escalation.signals.get(name, {}).get(self.locale, ()) for name in escalation.always}
-        return signal(words, phrases, self.pack.language.fillers)
+        phrases = {
+            name: escalation.signals[name].phrases(self.locale)
+            for name in escalation.always
+            if name in escalation.signals
+        }
+        return signal(words, phrases, self.pack.language)
 
-    def _wants_person(self, words: str) -> bool:
-        said = f" {plain(words)} "
-        return any(
-            f" {plain(phrase)} " in said for phrase in self.bundle.agent.escalation.explicit.get(self.locale, ())
-        )
+    def _wants_person(self, words: str) -> bool | None:
+        return wanted(words, self.bundle.agent.escalation.explicit.get(self.locale, ()), self.pack.language)
+
+    def without_persons(self, words: str, legal: Legal) -> Legal | None:
+        """What is legal for a caller who says that they want no person ("I don't want to speak to a person"), if so."""
+        if self._wants_person(words) is not False:
+            return None
+        goals = self.bundle.goals
+        return replace(legal, goals=tuple(n for n in legal.goals if goals[n].handoff is None or goals[n].do))
 
     def _pointed(self, words: str, legal: Legal, name: str) -> Answered | None:
         """ "The second", "that one": of what was offered, or what is in focus."""

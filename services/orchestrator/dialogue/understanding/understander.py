@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from services.common.clock import Clock
@@ -132,6 +132,22 @@ class ModelUnderstander:
         said = words.reveal().strip()
         if not said:
             return Understood(turn, words, (), heard=heard)
+        declined = self._grammars.without_persons(said, legal)
+        understood = await self._understand(turn, words, said, alternatives, heard, declined or legal)
+        if declined is not None and not understood.acts and not understood.rivals:
+            # Nothing but that: what was asked is asked again, and nobody is fetched.
+            return replace(understood, acts=(Act("repeat"),), free="")
+        return understood
+
+    async def _understand(
+        self,
+        turn: int,
+        words: Personal[str],
+        said: str,
+        alternatives: Sequence[Personal[str]],
+        heard: float,
+        legal: Legal,
+    ) -> Understood:
         found = self._grammars.answer(said, [other.reveal() for other in alternatives], legal)
         slot = self._known.bundle.slots.get(legal.asked)
         # What is said where a masked value was asked for is shown to no model.
