@@ -233,6 +233,8 @@ class Agent:
     def stop(self, onset_ns: int, reason: str) -> None:
         """The caller took the floor."""
         self._recovery.forget()
+        if self.desk is not None:
+            self.desk.interrupted()
         self.speaking.floor_taken(onset_ns, reason)
 
     # ---- what the desk asks of it

@@ -139,6 +139,11 @@ class Desk(Sayer):
         self._ending = False
         self._run(self._with(lambda session: session.keyed(turn, keys)))
 
+    def interrupted(self) -> None:
+        """The caller has the floor: what a model still writes is not wanted."""
+        if self._conversation is not None:
+            self._conversation.session.hush()
+
     def played(self, line: int, complete: bool) -> None:
         """A line ended: to its last word, or cut."""
         self._ending = self._ending and complete

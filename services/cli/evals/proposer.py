@@ -244,7 +244,9 @@ class Slipping:
         understood = await self._inner.understand(turn, words, alternatives, heard, legal, context)
         acts = [_less_sure(act, heard) for act in understood.acts]
         acts, free = self._slipped(acts, words.reveal(), words, legal)
-        return replace(understood, acts=tuple(acts), free=free or understood.free)
+        return replace(
+            understood, acts=tuple(acts), free=free or understood.free, rest=None if free else understood.rest
+        )
 
     # ---- what it gets wrong
 

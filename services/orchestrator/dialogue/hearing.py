@@ -12,7 +12,7 @@ from services.orchestrator.dialogue.arguments import slots_of
 from services.orchestrator.dialogue.filling import choose, failed, heard, the_same, undo
 from services.orchestrator.dialogue.goals import open_frame, over, performing, reopen_for, start
 from services.orchestrator.dialogue.locales import LOCALES, pack
-from services.orchestrator.dialogue.model import Act, End, Reading, Understood
+from services.orchestrator.dialogue.model import Act, End, ModelSaid, Reading, Understood
 from services.orchestrator.dialogue.outcomes import perform
 from services.orchestrator.dialogue.state import Question
 from services.orchestrator.dialogue.steps import prompt_of
@@ -29,7 +29,7 @@ _ORDER = {"person": 0, "cancel": 1, "start": 2, "fill": 3, "select": 4, "affirm"
 def caller_said(talk: Talk, said: Understood) -> None:
     """All acts of a turn; what it leaves open is asked again."""
     state = talk.state
-    state.turn = said.turn
+    state.turn, state.saying = said.turn, 0
     before = state.question
     if any(act.kind == "person" for act in said.acts):
         name = next(act.name for act in said.acts if act.kind == "person")
@@ -49,14 +49,28 @@ def caller_said(talk: Talk, said: Understood) -> None:
         state.counts.no_match = 0
     else:
         _nothing(talk, said)
-    if not state.handed_over and state.question is before:
+    if not state.handed_over and state.question is before and not state.saying:
         _ask_again(talk)
+
+
+def model_said(talk: Talk, more: ModelSaid) -> None:
+    """One sentence more; after the last one, what is open is asked again. Of a turn that is over, nothing is said."""
+    state = talk.state
+    if more.turn != state.saying:
+        return
+    if more.text:
+        talk.free(more.text)
+        return
+    state.saying = 0
+    question = state.question
+    if question is not None:
+        talk.ask(question, prompt_of(talk, question))
 
 
 def keyed(talk: Talk, turn: int, slot: str, keys: Personal[str]) -> None:
     """Keys are a value that was not misheard; for a reference they are part of what names the record."""
     state = talk.state
-    state.turn = max(state.turn, turn)
+    state.turn, state.saying = max(state.turn, turn), 0
     question = state.question
     name = slot or (question.slot if question is not None else "")
     if name not in talk.bundle.slots or (question is not None and question.kind == "identify"):
@@ -272,11 +286,13 @@ def _nothing(talk: Talk, said: Understood) -> None:
     """Nothing that means anything here. What the model would say to it may be said; it is counted all the same."""
     if said.free:
         talk.free(said.free)
+        talk.state.saying = said.turn if said.rest is not None else 0
         if any(act.kind == "chat" for act in said.acts):
             return
     counts = talk.state.counts
     counts.no_match += 1
     if counts.no_match >= talk.bundle.agent.escalation.no_match:
+        talk.state.saying = 0
         talk.hand_over("no_match")
     elif talk.state.requests and talk.state.question is None:
         talk.tell("talk.working")

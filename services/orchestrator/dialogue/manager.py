@@ -11,7 +11,7 @@ driver (session.py) stores `state` before it acts on the decisions.
 from services.orchestrator.bundles.bundle import Bundle
 from services.orchestrator.dialogue.filling import plain
 from services.orchestrator.dialogue.goals import needed
-from services.orchestrator.dialogue.hearing import caller_said, keyed
+from services.orchestrator.dialogue.hearing import caller_said, keyed, model_said
 from services.orchestrator.dialogue.model import (
     CallerKeyed,
     CallerSaid,
@@ -22,6 +22,7 @@ from services.orchestrator.dialogue.model import (
     Identified,
     Judged,
     Legal,
+    ModelSaid,
     Played,
     ReadDone,
 )
@@ -90,6 +91,8 @@ class Dialogue:
                 caller_said(talk, event.understood)
             case CallerKeyed():
                 keyed(talk, event.turn, event.slot, event.keys)
+            case ModelSaid():
+                model_said(talk, event)
             case ReadDone():
                 read_done(talk, event)
             case Judged():

@@ -1,6 +1,6 @@
 """What passes between understanding, dialogue and control: readings, acts, events in, decisions out. Only data."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -49,8 +49,10 @@ class Understood:
     words: Personal[str]
     acts: tuple[Act, ...]
     rivals: tuple[str, ...] = ()
-    # What the model would say when nothing is to be done; passes the claim guard before anybody hears it.
+    # What the model would say when nothing is to be done, its first sentence; passes the claim guard before anybody
+    # hears it. `rest`: further sentences, while the model writes them. Who takes it closes it.
     free: str = ""
+    rest: AsyncGenerator[str, None] | None = field(default=None, compare=False, repr=False)
     # How sure the recogniser was of the words, 0 to 1.
     heard: float = 1.0
 
@@ -88,6 +90,14 @@ class CallerKeyed:
     turn: int
     slot: str
     keys: Personal[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSaid:
+    """One more sentence of what the model says in a turn; empty: that was all."""
+
+    turn: int
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +150,7 @@ class Played:
     complete: bool
 
 
-Event = CallerSaid | CallerKeyed | ReadDone | Judged | EffectDone | Identified | Played
+Event = CallerSaid | CallerKeyed | ModelSaid | ReadDone | Judged | EffectDone | Identified | Played
 
 
 # ---- decisions of the dialogue

@@ -15,6 +15,7 @@ class Prepared:
 
     def __init__(self) -> None:
         self._held: tuple[str, Legal, Task] | None = None
+        self._closing: set[asyncio.Future[None]] = set()
 
     def begin(self, words: str, legal: Legal, ask: Callable[[], Coroutine[Any, Any, Understood]]) -> None:
         """Understand `words` now, unless that is being done."""
@@ -36,10 +37,13 @@ class Prepared:
         held, self._held = self._held, None
         if held is not None:
             # A failure that nobody waits for any more is nobody's.
-            held[2].add_done_callback(_seen)
+            held[2].add_done_callback(self._unwanted)
             held[2].cancel()
 
-
-def _seen(task: Task) -> None:
-    if not task.cancelled():
-        task.exception()
+    def _unwanted(self, task: Task) -> None:
+        if task.cancelled() or task.exception() is not None or (rest := task.result().rest) is None:
+            return
+        # The model is still writing: it need not.
+        closing = asyncio.ensure_future(rest.aclose())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)

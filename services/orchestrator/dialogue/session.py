@@ -2,14 +2,14 @@
 
     said, keyed, played ──► Dialogue.handle ──► store ──► say, expect, read ∥ read, judge, perform (shielded)
                                  ▲                                     │
-                                 └─────────────── answers ─────────────┘
+                                 └── answers, the model's sentences ───┘
 
 Reads run side by side, acts one after the other and never broken off. Every port has a deadline; one that fails gives
 an honest sentence, never silence. When another worker has gone on with the call, nothing more is done here.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from services.common.log import get_logger
 from services.common.personal import Personal
 from services.orchestrator.control.model import Outcome, Rejected
 from services.orchestrator.dialogue.deadline import within
+from services.orchestrator.dialogue.flow import Flow
 from services.orchestrator.dialogue.locales import LOCALES, pack
 from services.orchestrator.dialogue.manager import Dialogue
 from services.orchestrator.dialogue.model import (
@@ -36,6 +37,7 @@ from services.orchestrator.dialogue.model import (
     Judge,
     Judged,
     Legal,
+    ModelSaid,
     Perform,
     Played,
     Read,
@@ -91,6 +93,7 @@ class Session:
         self._acts = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._prepared = Prepared()
+        self._flow: Flow | None = None
         self._fillers = 0
         self._failures = 0
         self._last_words = ""
@@ -124,6 +127,7 @@ class Session:
 
     async def said(self, turn: int, words: str, alternatives: Sequence[str] = (), heard: float = 1.0) -> None:
         """The caller's turn is over. Returns when it is understood and what follows is said or under way."""
+        self.hush()
         async with self._turns:
             if self.lost:
                 return
@@ -137,10 +141,21 @@ class Session:
                 await self._decide(lambda: self.dialogue.trouble(give_up=give_up))
                 return
             self._failures = 0
+            self._flow = flow = Flow(turn) if understood.free else None
             await self._handle(CallerSaid(replace(understood, turn=turn)))
+            if understood.rest is not None and flow is not None:
+                if self.dialogue.state.saying != turn:
+                    flow.hush()
+                self._spawn(self._go_on(flow, understood.rest))
+
+    def hush(self) -> None:
+        """The caller speaks, or has spoken: what the model still writes is not waited for, and not said."""
+        if self._flow is not None:
+            self._flow.hush()
 
     async def keyed(self, turn: int, keys: Personal[str]) -> None:
         """Keys; while the caller is to be identified they go to the control layer alone."""
+        self.hush()
         question = self.dialogue.state.question
         if question is not None and question.kind == "identify":
             level = self.dialogue.state.level
@@ -160,6 +175,8 @@ class Session:
     async def played(self, speech: int, complete: bool) -> None:
         """A speech ended: to its last word, or cut."""
         self._control.played(speech, complete)
+        if not complete:
+            self.hush()
         await self._handle(Played(speech, complete))
 
     async def idle(self) -> None:
@@ -171,6 +188,7 @@ class Session:
         """The call is over: reads are broken off, acts are not."""
         self.lost = True
         self.unprepare()
+        self.hush()
         for task in self._tasks:
             if task.get_name() != "perform":
                 task.cancel()
@@ -240,18 +258,34 @@ class Session:
                 # The keys come by `keyed`; what is asked was said.
                 pass
 
+    async def _go_on(self, flow: Flow, rest: AsyncGenerator[str, None]) -> None:
+        """Further sentences of the model's, each decided, stored and said like the first, while it writes the next."""
+        await flow.run(rest, lambda sentence: self._handle(ModelSaid(flow.turn, sentence)))
+        if not flow.hushed:
+            await self._handle(ModelSaid(flow.turn))
+
     def _say(self, say: Say) -> None:
         question = self.dialogue.state.question
         asks = question is not None and question.speech == say.speech
         if asks and question is not None and question.proposal is not None:
             self._control.asked(question.proposal, say.speech)
+        flow = self._flow if say.free else None
+        if flow is not None and flow.hushed:
+            return
         try:
-            text = self._control.guard(say.free) if say.free else self._control.fill(say)
+            text = self._free(say.free) if say.free else self._control.fill(say)
         except TrunklineError as error:
             log.error("sentence not filled", prompt=say.prompt, failed=type(error).__name__)
             text = self._plain("talk.trouble")
+        if flow is not None and flow.said and not text:
+            # In the place of what a model may not say, and of all after it, stands the question that is open.
+            return
         kind: SpeechKind = "ask" if asks else "tell"
         self._speak(say.speech, text or self._plain("talk.not_heard"), kind, protected=say.protected)
+
+    def _free(self, text: str) -> str:
+        guard = self._control.guard
+        return self._flow.passed(text, guard) if self._flow is not None else guard(text)
 
     def _speak(self, speech: int, text: str, kind: SpeechKind, *, protected: bool = False) -> None:
         self._said_last = text

@@ -163,6 +163,8 @@ class DialogueState:
     level: int = 0
     caller: dict[str, Personal[Scalar]] = field(default_factory=dict)
     turn: int = 0
+    # The turn in which the model is still saying something; the open question is asked again when it has ended.
+    saying: int = 0
     next_request: int = 1
     next_speech: int = 1
     # Handed over: the route, and why.

@@ -11,7 +11,7 @@ import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from services.common.clock import Clock
 from services.common.errors import TrunklineError
@@ -29,6 +29,7 @@ from services.orchestrator.dialogue.understanding.answers import Grammars, Today
 from services.orchestrator.dialogue.understanding.examples import NO_GOAL, Examples, Floats, Opinion, phrases
 from services.orchestrator.dialogue.understanding.parse import Reader
 from services.orchestrator.dialogue.understanding.schema import read_acts, schema
+from services.orchestrator.dialogue.understanding.sentences import Sentences
 
 log = get_logger(__name__)
 # A model that has not said its acts by then is not waited for; the second opinion then asks.
@@ -90,12 +91,25 @@ async def learn(bundle: Bundle, locale: str, embedder: Embedder) -> Knowledge:
     return Knowledge(bundle, locale, Examples(known, vectors), prompt.prefix(bundle, locale))
 
 
+# All acts, then sentences.
+Written = tuple[Act, ...] | str
+
+
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """What the model proposes. `acts` None: it did not answer, or not in the form that was asked for."""
+    """What the model proposes. `acts` None: it did not answer, or not in the form that was asked for.
+
+    `say`: the first sentence; `rest`: the others, while they are written. Who does not take it calls `drop`.
+    """
 
     acts: tuple[Act, ...] | None
     say: str = ""
+    rest: AsyncGenerator[str, None] | None = None
+
+    async def drop(self) -> None:
+        """Nothing of it is to be said: the model need not go on."""
+        if self.rest is not None:
+            await self.rest.aclose()
 
 
 class ModelUnderstander:
@@ -136,7 +150,9 @@ class ModelUnderstander:
         understood = await self._understand(turn, words, said, alternatives, heard, declined or legal)
         if declined is not None and not understood.acts and not understood.rivals:
             # Nothing but that: what was asked is asked again, and nobody is fetched.
-            return replace(understood, acts=(Act("repeat"),), free="")
+            if understood.rest is not None:
+                await understood.rest.aclose()
+            return replace(understood, acts=(Act("repeat"),), free="", rest=None)
         return understood
 
     async def _understand(
@@ -168,12 +184,16 @@ class ModelUnderstander:
         # An answer that was not understood is like the goal it is about: that is asked again, not what it is about.
         about = legal.asked and legal.active_goal in goals.rivals
         if goals.rivals and not about and (found.any_words or not found.acts):
+            await proposed.drop()
             return Understood(turn, words, (), goals.rivals, heard=heard)
         acts = self._started(goals.started, said, legal)
         if not (found.any_words and acts):
             known = {(act.kind, act.name) for act in acts}
             acts = (*acts, *(act for act in found.acts if (act.kind, act.name) not in known))
-        return Understood(turn, words, acts, free="" if acts else proposed.say, heard=heard)
+        if acts:
+            await proposed.drop()
+            return Understood(turn, words, acts, heard=heard)
+        return Understood(turn, words, (), free=proposed.say, rest=proposed.rest, heard=heard)
 
     def _without_model(self, acts: tuple[Act, ...], opinion: Opinion, legal: Legal) -> tuple[Act, ...] | None:
         """The answer to a question, when nothing in the words speaks for another matter."""
@@ -203,16 +223,31 @@ class ModelUnderstander:
 
     async def propose(self, said: str, legal: Legal) -> Proposed:
         """What the model alone makes of the words; nothing, when it fails or is late."""
+        written = self._written(said, legal)
         try:
-            return await within(self._clock, MODEL_S, self._generate(said, legal))
+            return await within(self._clock, MODEL_S, self._first(written))
         except TrunklineError as error:
             log.warning("no proposal of the model", error=type(error).__name__)
             return Proposed(None)
 
-    async def _generate(self, said: str, legal: Legal) -> Proposed:
-        """Reads on after the acts only when there is nothing to do: then the sentence is wanted."""
-        reader = Reader()
-        acts: tuple[Act, ...] = ()
+    async def _first(self, written: AsyncGenerator[Written, None]) -> Proposed:
+        """The acts; and, only when there is nothing to do, the first sentence: the others may still be written then."""
+        kept = False
+        try:
+            acts = await anext(written, None)
+            if not isinstance(acts, tuple):
+                return Proposed(None)
+            first = "" if acts else await anext(written, "")
+            kept = bool(first)
+            # After the acts only sentences come.
+            return Proposed(acts, str(first), cast("AsyncGenerator[str, None]", written) if kept else None)
+        finally:
+            if not kept:
+                await written.aclose()
+
+    async def _written(self, said: str, legal: Legal) -> AsyncGenerator[Written, None]:
+        """The acts, once all are known, then each sentence as soon as it is whole; nothing of what is malformed."""
+        reader, sentences = Reader(), Sentences()
         stream = self._model.generate(
             self._call_id,
             [*self._known.prefix, Message("user", said)],
@@ -226,11 +261,11 @@ class ModelUnderstander:
                 piece = reader.feed(reply.text)
                 if reader.malformed:
                     log.warning("malformed proposal of the model")
-                    return Proposed(None)
+                    return
                 if piece.acts_done:
-                    acts = read_acts(reader.acts, legal)
-                    if acts:
-                        break
-        if not reader.acts_done:
-            return Proposed(None)
-        return Proposed(acts, reader.say if reader.whole else "")
+                    yield read_acts(reader.acts, legal)
+                for sentence in sentences.feed(piece.say):
+                    yield sentence
+        if reader.whole:
+            for sentence in sentences.end():
+                yield sentence
