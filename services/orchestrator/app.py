@@ -237,7 +237,7 @@ class Orchestrator:
             self.registry.start(leg)
         except TrunklineError as error:
             log.warning("call refused", transport="sip", error=type(error).__name__, reason=error.message)
-            leg.reject(SIP_UNAVAILABLE)
+            leg.reject(SIP_UNAVAILABLE, self._settings.orchestrator.admission.retry_after_s)
 
 
 async def serve(settings: Settings, clock: Clock) -> None:

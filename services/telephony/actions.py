@@ -11,6 +11,7 @@ from services.telephony.admission import TokenBucket
 from services.telephony.engine import Engine, EngineError
 from services.telephony.leg_types import Act, Action
 from services.telephony.metrics import RATE_WAIT
+from services.telephony.refusals import Refused
 
 log = get_logger(__name__)
 
@@ -53,9 +54,9 @@ class Actions:
         """Begin a dial; False when too much is under way."""
         return self._spawn(self._dial(dial_id, target, headers))
 
-    def reject_unseen(self, handle: int) -> None:
+    def reject_unseen(self, handle: int, refused: Refused) -> None:
         """Refuse a call that never became a leg."""
-        self._spawn(self._reject(handle))
+        self._spawn(self._reject(handle, refused))
 
     async def close(self) -> None:
         """Cancel what is under way."""
@@ -106,7 +107,7 @@ class Actions:
             case Act.ANSWER:
                 await engine.answer(handle)
             case Act.REJECT:
-                await engine.reject(handle)
+                await engine.reject(handle, action.refused)
             case Act.HANGUP:
                 await engine.hangup(handle)
             case Act.HOLD | Act.RESUME:
@@ -136,8 +137,8 @@ class Actions:
             return
         self._host.dialed(dial_id, handle)
 
-    async def _reject(self, handle: int) -> None:
+    async def _reject(self, handle: int, refused: Refused) -> None:
         try:
-            await self._engine.reject(handle)
+            await self._engine.reject(handle, refused)
         except EngineError:
             log.debug("refused call was gone already")

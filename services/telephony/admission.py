@@ -2,15 +2,10 @@
 
 baresip loses CALL_ESTABLISHED events when 40 calls are set up in a second, so every answer and every dial asks for
 a slot of a token bucket first; a burst is spread over time, and what would wait too long is refused.
-
-The engine refuses with one status only, 486 Busy Here: its `reject()` has no argument, and so is its own cap.
-An edge that needs 503 with Retry-After (to fail over) maps 486 from this worker, or asks Describe first.
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal
-
-ENGINE_REJECT_STATUS: Final = 486
+from typing import Literal
 
 # The last three come from the clients: all that are attached say so.
 Refusal = Literal["cap", "rate", "no_client", "draining", "not_ready", "overload", "client"]

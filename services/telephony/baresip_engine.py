@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import baresip
-from baresip import Account, Config, Event, Runtime, StackEvent, UserAgent
+from baresip import Account, Config, Event, Runtime, StackEvent, UserAgent, _events, _native
 from baresip._native import ffi, lib
 from baresip.errors import BaresipError
 
@@ -27,7 +27,9 @@ from services.telephony import engine as e
 from services.telephony.baresip_audio import BaresipAudio
 from services.telephony.baresip_events import DIGITS, NativeCall, incoming_call, translate
 from services.telephony.engine_log import take_over
+from services.telephony.native_reject import NativeReject, Sink
 from services.telephony.priority import MediaThreads
+from services.telephony.refusals import BUSY, Refused
 from services.telephony.registration import Registration
 from services.telephony.sip_port import WILDCARDS, advertised_host, free_sip_port
 
@@ -59,6 +61,7 @@ class BaresipEngine:
         self._registration: Registration | None = None
         self._threads = MediaThreads()
         self._raising: asyncio.Task[None] | None = None
+        self._native_reject: NativeReject | None = None
 
     # ---- life ----
 
@@ -83,6 +86,7 @@ class BaresipEngine:
             if self._settings.jitter_buffer == "off"
             else f"{self._settings.jitter_buffer} {low}-{high} ms",
             "rtp_ports": f"{self._sip.rtp_ports[0]}-{self._sip.rtp_ports[1]}",
+            "reject_status": "any" if self._native_reject else "486",
             "registered": "not asked" if self._registration is None else "yes" if self._registration.stands else "no",
         }
 
@@ -107,6 +111,7 @@ class BaresipEngine:
             await runtime.start(config)
             self._runtime = runtime
             runtime.subscribe(self._on_stack_event)
+            self._native_reject = _native_reject()
             self._ua = await UserAgent.create(
                 runtime,
                 Account(
@@ -161,8 +166,14 @@ class BaresipEngine:
         """200 OK; CallEstablished follows the ACK."""
         await self._act(lib.BP_CMD_CALL_ANSWER, f"{handle} 0", "answer")
 
-    async def reject(self, handle: int) -> None:
-        """486 Busy Here: the stack knows no other."""
+    async def reject(self, handle: int, refused: Refused) -> None:
+        """The final response asked for; 486 Busy Here where the stack cannot be made to say it."""
+        call = self._calls.get(handle)
+        if self._native_reject is not None and call is not None and refused != BUSY:
+            wish = self._native_reject.wish(handle, call.sip_call_id, refused)
+            await self._act(lib.BP_CMD_PING, "", "reject")
+            if wish.sent:
+                return
         await self._act(lib.BP_CMD_CALL_REJECT, str(handle), "reject")
 
     async def hangup(self, handle: int) -> None:
@@ -283,7 +294,7 @@ class BaresipEngine:
         if not event.call:
             return
         if kind is Event.CALL_INCOMING:
-            self._calls[event.call] = NativeCall(event.call, claimed=True)
+            self._calls[event.call] = NativeCall(event.call, claimed=True, sip_call_id=event.call_id or "")
             self._emit(incoming_call(event))
             return
         if kind is Event.CALL_OUTGOING:
@@ -300,6 +311,19 @@ class BaresipEngine:
         if isinstance(event, e.CallClosed):
             self._calls.pop(call.handle, None)
         self._emit(event)
+
+
+def _native_reject() -> NativeReject | None:
+    """Stand before the binding's sink of events; None, with a word in the log, where the stack cannot be reached so."""
+    try:
+        # The binding keeps its one consumer of native events there, and gives no other way to it.
+        before: Sink = vars(_events)["_sink"]
+        reject = NativeReject(_native, lib.BP_EV_PONG, before)
+    except OSError as error:
+        log.warning("sip engine can refuse with 486 only", error=str(error))
+        return None
+    _events.set_sink(reject)  # type: ignore[no-untyped-call]
+    return reject
 
 
 _PROBLEMS: Final = {

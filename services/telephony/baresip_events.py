@@ -21,6 +21,7 @@ class NativeCall:
     handle: int
     # False while dial() has not returned: events wait in `held`.
     claimed: bool
+    sip_call_id: str = ""
     held: list[e.CallEvent] = field(default_factory=list)
     offers: int = 0
     pressed: tuple[str, int] | None = None

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from services.common.personal import Personal
 from services.telephony.ledger import RingCounters
+from services.telephony.refusals import Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +161,8 @@ class Engine(Protocol):
 
     async def answer(self, handle: int) -> None: ...
 
-    async def reject(self, handle: int) -> None:
-        """Refuse with the engine's only status, 486."""
+    async def reject(self, handle: int, refused: Refused) -> None:
+        """Refuse; an engine that cannot say so says 486."""
         ...
 
     async def hangup(self, handle: int) -> None: ...

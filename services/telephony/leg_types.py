@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from services.common.personal import Personal
 from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
+from services.telephony.refusals import BUSY, Refused
 
 
 class State(enum.Enum):
@@ -34,11 +35,12 @@ class Act(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing to do for a leg; `text` is the digits or the target, `consult_leg_id` names the other leg."""
+    """One thing to do for a leg; `text` is digits or a target, `consult_leg_id` another leg, `refused` for REJECT."""
 
     act: Act
     text: Personal[str] | None = None
     consult_leg_id: int = 0
+    refused: Refused = BUSY
 
 
 Output = pb.LegEvent | Action

@@ -15,9 +15,9 @@ from typing import Final
 from services.common.personal import Personal
 from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.telephony import engine
-from services.telephony.admission import ENGINE_REJECT_STATUS
 from services.telephony.ends import TRANSFERRED, end_of_dial, end_of_established, end_of_ringing
 from services.telephony.leg_types import Act, Action, Output, State, Timeouts
+from services.telephony.refusals import BUSY, UNAVAILABLE, Refused
 
 DTMF: Final = re.compile(r"[0-9*#A-Da-d]{1,64}")
 
@@ -33,6 +33,8 @@ class Leg:
     state: State
     since_ns: int
     timeouts: Timeouts = field(default_factory=Timeouts)
+    # What an INVITE hears that nobody could take.
+    unavailable: Refused = UNAVAILABLE
     last_rx_ns: int = 0
     remote_hold: bool = False
     local_hold: bool = False
@@ -156,7 +158,7 @@ class Leg:
             case "answer":
                 return self._answer(now_ns)
             case "reject":
-                return self._reject()
+                return self._reject(command.reject)
             case "hangup":
                 return self._hangup()
             case "clear":
@@ -172,12 +174,21 @@ class Leg:
             case _:
                 return [self.failed(kind, "no such command for a leg")]
 
-    def refused(self, cause: "pb.Ended.Cause.ValueType", status: int, reason: str) -> list[Output]:
-        """End the leg for a reason of the worker's own."""
+    def ended_by_us(self, cause: "pb.Ended.Cause.ValueType", status: int, reason: str) -> list[Output]:
+        """End the leg for a reason of the worker's own: BYE, or CANCEL of a dial."""
         if self.state is State.ENDED or self._ending is not None:
             return []
         self._ending = pb.Ended(cause=cause, sip_status=status, reason=reason)
-        return [Action(Act.REJECT if self.state is State.RINGING else Act.HANGUP)]
+        if self.state is State.RINGING:
+            return [Action(Act.REJECT, refused=self.unavailable)]
+        return [Action(Act.HANGUP)]
+
+    def refused(self, refused: Refused, reason: str) -> list[Output]:
+        """Refuse an INVITE that still rings."""
+        if self.state is State.ENDED or self._ending is not None:
+            return []
+        self._ending = pb.Ended(cause=pb.Ended.CAUSE_REJECTED, sip_status=refused.sip_status, reason=reason)
+        return [Action(Act.REJECT, refused=refused)]
 
     # ---- time ----
 
@@ -198,13 +209,13 @@ class Leg:
             return []
         match self.state:
             case State.RINGING:
-                return self.refused(pb.Ended.CAUSE_REJECTED, ENGINE_REJECT_STATUS, "not answered in time")
+                return self.refused(self.unavailable, "not answered in time")
             case State.DIALING:
-                return self.refused(pb.Ended.CAUSE_FAILED, 408, "the far end did not answer in time")
+                return self.ended_by_us(pb.Ended.CAUSE_FAILED, 408, "the far end did not answer in time")
             case State.ANSWERING:
-                return self.refused(pb.Ended.CAUSE_FAILED, 408, "the answer was not acknowledged in time")
+                return self.ended_by_us(pb.Ended.CAUSE_FAILED, 408, "the answer was not acknowledged in time")
             case _:
-                return self.refused(pb.Ended.CAUSE_MEDIA_TIMEOUT, 0, "no audio from the far end")
+                return self.ended_by_us(pb.Ended.CAUSE_MEDIA_TIMEOUT, 0, "no audio from the far end")
 
     # ---- inner parts ----
 
@@ -235,15 +246,19 @@ class Leg:
         self._enter(State.ANSWERING, now_ns)
         return [Action(Act.ANSWER)]
 
-    def _reject(self) -> list[Output]:
+    def _reject(self, reject: pb.Reject) -> list[Output]:
         if self.state is not State.RINGING:
             return self._wrong_state("reject", "ringing")
-        return self.refused(pb.Ended.CAUSE_REJECTED, ENGINE_REJECT_STATUS, "rejected by the application")
+        try:
+            refused = Refused(reject.sip_status or BUSY.sip_status, reject.retry_after_s)
+        except ValueError as error:
+            return [self.failed("reject", str(error))]
+        return self.refused(refused, "rejected by the application")
 
     def _hangup(self) -> list[Output]:
         if self.state is State.RINGING:
-            return self.refused(pb.Ended.CAUSE_REJECTED, ENGINE_REJECT_STATUS, "rejected by the application")
-        return self.refused(pb.Ended.CAUSE_LOCAL_HANGUP, 0, "")
+            return self.refused(BUSY, "rejected by the application")
+        return self.ended_by_us(pb.Ended.CAUSE_LOCAL_HANGUP, 0, "")
 
     def _dtmf(self, digits: str) -> list[Output]:
         if self.state is not State.ESTABLISHED:

@@ -14,7 +14,6 @@ from services.common.settings import Settings, TelephonySettings
 from services.pb.trunkline.common.v1 import common_pb2
 from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.pb.trunkline.telephony.v1 import telephony_pb2_grpc as pb_grpc
-from services.telephony.admission import ENGINE_REJECT_STATUS
 from services.telephony.clients import Client
 from services.telephony.engine import Engine
 from services.telephony.engine_log import capture_stderr
@@ -80,7 +79,6 @@ class TelephonyServicer(pb_grpc.TelephonyServiceServicer):
             "max_calls_per_s": f"{self._settings.max_calls_per_s:g}",
             "active_legs": str(self._worker.active_legs),
             "clients": str(self._worker.attached_clients),
-            "reject_status": str(ENGINE_REJECT_STATUS),
             "poll_ms": str(self._settings.poll_ms),
         }
         return common_pb2.DescribeResponse(

@@ -16,7 +16,7 @@ from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.telephony import engine as e
 from services.telephony import metrics
 from services.telephony.actions import Actions
-from services.telephony.admission import ENGINE_REJECT_STATUS, Admission, TokenBucket
+from services.telephony.admission import Admission, TokenBucket
 from services.telephony.clients import Client, Clients
 from services.telephony.dial import MAX_HEADERS, dial_problem
 from services.telephony.farewell import Farewell
@@ -25,6 +25,7 @@ from services.telephony.leg_types import Output, State, Timeouts
 from services.telephony.legs import Leg
 from services.telephony.media_loop import MediaLoop
 from services.telephony.outbox import OutboxFullError
+from services.telephony.refusals import SERVICE_UNAVAILABLE, Refused
 
 log = get_logger(__name__)
 
@@ -44,6 +45,7 @@ class Worker:
         self._timeouts = Timeouts(
             ring_s=settings.ring_timeout_s, dial_s=settings.dial_timeout_s, media_s=settings.media_timeout_s
         )
+        self._unavailable = Refused(SERVICE_UNAVAILABLE, settings.retry_after_s)
         bucket = TokenBucket(settings.max_calls_per_s, max_wait_ns=int(settings.max_rate_wait_s * 1e9))
         self._admission = Admission(settings.max_calls, bucket)
         self._actions = Actions(engine, clock, bucket, self)
@@ -161,7 +163,7 @@ class Worker:
         leg = self._new_leg(handle, State.DIALING, client)
         self._event(pb.LegEvent(leg_id=leg.leg_id, dialed=pb.Dialed(dial_id=chosen)))
         if client.outbox is None:
-            self._apply(leg, leg.refused(pb.Ended.CAUSE_FAILED, 0, "the application is gone"))
+            self._apply(leg, leg.ended_by_us(pb.Ended.CAUSE_FAILED, 0, "the application is gone"))
 
     def dial_failed(self, dial_id: int, message: str) -> None:
         """No INVITE went out."""
@@ -172,7 +174,7 @@ class Worker:
         """A REFER of the far end was accepted: the call it asked for is a leg of its own (dial_id 0)."""
         client = self._clients.owner(leg_id)
         if client is None:
-            self._actions.reject_unseen(handle)
+            self._actions.reject_unseen(handle, self._unavailable)
             return
         leg = self._new_leg(handle, State.DIALING, client)
         self._event(pb.LegEvent(leg_id=leg.leg_id, dialed=pb.Dialed()))
@@ -187,7 +189,7 @@ class Worker:
         metrics.REFUSED.labels(reason="rate").inc()
         if leg := self._legs.get(leg_id):
             leg.state = State.RINGING
-            self._apply(leg, leg.refused(pb.Ended.CAUSE_REJECTED, ENGINE_REJECT_STATUS, "too many calls at once"))
+            self._apply(leg, leg.refused(self._unavailable, "too many calls at once"))
 
     def handle_of(self, leg_id: int) -> int | None:
         """The engine's handle of a live leg."""
@@ -221,8 +223,8 @@ class Worker:
         client = self._admission.refusal(self.active_legs) or self._clients.choose()
         if not isinstance(client, Client):
             metrics.REFUSED.labels(reason=client).inc()
-            log.info("call refused", reason=client, sip_status=ENGINE_REJECT_STATUS)
-            self._actions.reject_unseen(call.handle)
+            log.info("call refused", reason=client, sip_status=self._unavailable.sip_status)
+            self._actions.reject_unseen(call.handle, self._unavailable)
             return
         leg = self._new_leg(call.handle, State.RINGING, client)
         log.info("call incoming", leg=leg.leg_id, caller=call.from_uri, client=client.name)
@@ -286,7 +288,7 @@ class Worker:
             self._end_orphan(leg)
 
     def _end_orphan(self, leg: Leg) -> None:
-        self._apply(leg, leg.refused(pb.Ended.CAUSE_FAILED, 0, "the application is gone"))
+        self._apply(leg, leg.ended_by_us(pb.Ended.CAUSE_FAILED, 0, "the application is gone"))
 
     def _poll(self, client: Client, now_ns: int) -> None:
         outbox, response = client.outbox, client.pending
@@ -312,7 +314,7 @@ class Worker:
         return MediaLoop(self._event, self._formatted, note_sends=settings.tx_times, committed_ms=settings.committed_ms)
 
     def _new_leg(self, handle: int, state: State, client: Client) -> Leg:
-        leg = Leg(self._next_leg, state, self._clock.now_ns(), self._timeouts)
+        leg = Leg(self._next_leg, state, self._clock.now_ns(), self._timeouts, self._unavailable)
         self._next_leg += 1
         self._legs[leg.leg_id] = leg
         self._leg_of[handle] = leg.leg_id

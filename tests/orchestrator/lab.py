@@ -73,7 +73,7 @@ class FakeLeg:
         self.commands.append("answer")
         self._task = asyncio.create_task(self._run())
 
-    def reject(self, sip_status: int) -> None:
+    def reject(self, sip_status: int, retry_after_s: float = 0) -> None:
         self.commands.append(f"reject {sip_status}")
 
     def play(self, frame: bytes) -> None:

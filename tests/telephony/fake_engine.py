@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from services.common.personal import Personal
 from services.telephony import engine as e
 from services.telephony.ledger import RingCounters
+from services.telephony.refusals import Refused
 
 PCMU = e.AudioFormat("g711", 8000, 8000, 20, False)
 
@@ -112,8 +113,8 @@ class FakeEngine:
     async def answer(self, handle: int) -> None:
         self._do("answer", handle)
 
-    async def reject(self, handle: int) -> None:
-        self._do("reject", handle)
+    async def reject(self, handle: int, refused: Refused) -> None:
+        self._do("reject", handle, refused.sip_status, refused.retry_after_s)
 
     async def hangup(self, handle: int) -> None:
         self._do("hangup", handle)

@@ -46,9 +46,12 @@ def request(
     return f"<send{again}><![CDATA[\n{method} {uri} SIP/2.0\n{via}{head}{extra}{content}]]></send>"
 
 
-def recv(status: int) -> str:
-    """A response; a 2xx sets the dialog's route."""
-    return f'<recv response="{status}" rrs="true"/>'
+def recv(status: int, *, header: str = "", value: str = "") -> str:
+    """A response; a 2xx sets the dialog's route. With `header`: it must be there, and match the pattern `value`."""
+    if not header:
+        return f'<recv response="{status}" rrs="true"/>'
+    check = f'<ereg regexp="{escape(value)}" search_in="hdr" header="{header}:" check_it="true" assign_to="1"/>'
+    return f'<recv response="{status}" rrs="true"><action>{check}</action></recv><Reference variables="1"/>'
 
 
 def ack_refusal() -> str:

@@ -86,7 +86,7 @@ async def test_load_is_a_share_of_what_a_client_says_it_can_carry(party: Party):
     for handle in (1, 2, 3, 4, 5):
         await party.ring(handle)
     assert (len(party.kinds("small")), len(party.kinds("large"))) == (1, 3)
-    assert party.engine.asked[-1] == ("reject", 5)
+    assert party.engine.asked[-1] == ("reject", 5, 503, 5)
 
 
 async def test_a_client_that_drains_gets_no_new_calls_and_keeps_those_it_has(party: Party):
@@ -100,7 +100,7 @@ async def test_a_client_that_drains_gets_no_new_calls_and_keeps_those_it_has(par
     assert party.kinds("b") == ["incoming", "incoming"]
     party.worker.request(party.clients["b"], pb.MediaRequest(attach=pb.Attach(name="b", refusing="overload")))
     await party.ring(4)
-    assert party.engine.asked[-1] == ("reject", 4)
+    assert party.engine.asked[-1] == ("reject", 4, 503, 5)
 
 
 async def test_a_client_can_do_nothing_to_the_leg_of_another(party: Party):

@@ -7,6 +7,7 @@ from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 from services.telephony import engine as e
 from services.telephony.leg_types import Act, Action, State, Timeouts
 from services.telephony.legs import Leg
+from services.telephony.refusals import Refused
 
 S = 1_000_000_000
 PCMU = e.AudioFormat("g711", 8000, 8000, 20, False)
@@ -117,7 +118,28 @@ def test_our_own_end_is_told_as_ours_whatever_the_stack_says():
     assert cause(it.on_closed(Personal("Rejected by user"), NO_STATS)) == ("LOCAL_HANGUP", 0)
     it = leg(State.RINGING)
     it.command(COMMANDS["reject"], 0)
-    assert cause(it.on_closed(Personal("Rejected by user"), NO_STATS)) == ("REJECTED", 486)
+    assert cause(it.on_closed(Personal("Rejected by user"), NO_STATS)) == ("REJECTED", 503)
+
+
+@pytest.mark.parametrize(
+    ("asked", "done"),
+    [
+        (pb.Reject(), Refused(486)),
+        (pb.Reject(sip_status=603), Refused(603)),
+        (pb.Reject(sip_status=503, retry_after_s=7), Refused(503, 7)),
+    ],
+)
+def test_a_reject_says_what_the_client_said(asked: pb.Reject, done: Refused):
+    (action,) = leg(State.RINGING).command(pb.Command(reject=asked), 0)
+    assert action == Action(Act.REJECT, refused=done)
+
+
+@pytest.mark.parametrize("asked", [pb.Reject(sip_status=200), pb.Reject(sip_status=503, retry_after_s=86_401)])
+def test_a_reject_that_no_caller_could_read_is_refused_and_the_leg_still_rings(asked: pb.Reject):
+    it = leg(State.RINGING)
+    assert said(it.command(pb.Command(reject=asked), 0)) == FAILED
+    assert it.state is State.RINGING
+    assert said(it.command(COMMANDS["answer"], 0)) == ["answer"]
 
 
 def test_a_second_hangup_changes_nothing():
@@ -197,7 +219,7 @@ def test_a_hold_the_engine_refused_can_be_tried_again():
 @pytest.mark.parametrize(
     ("state", "timeouts", "at_s", "act", "expected"),
     [
-        (State.RINGING, Timeouts(ring_s=10), 10, "reject", ("REJECTED", 486)),
+        (State.RINGING, Timeouts(ring_s=10), 10, "reject", ("REJECTED", 503)),
         (State.DIALING, Timeouts(dial_s=60), 60, "hangup", ("FAILED", 408)),
         (State.ANSWERING, Timeouts(answer_s=10), 10, "hangup", ("FAILED", 408)),
         (State.ESTABLISHED, Timeouts(media_s=30), 30, "hangup", ("MEDIA_TIMEOUT", 0)),

@@ -220,7 +220,7 @@ async def test_a_burst_of_fifty_calls_is_spread_and_none_is_lost(worker: Side, s
     assert 2.0 < max(times) - min(times) < 6.0
 
 
-async def test_a_call_over_the_cap_hears_busy_and_the_one_inside_goes_on(tmp_path: Path):
+async def test_a_call_over_the_cap_hears_when_to_try_again_and_the_one_inside_goes_on(tmp_path: Path):
     async with side(["telephony.max_calls=1"]) as small:
         first, second = tmp_path / "a", tmp_path / "b"
         first.mkdir()
@@ -229,7 +229,27 @@ async def test_a_call_over_the_cap_hears_busy_and_the_one_inside_goes_on(tmp_pat
         async with answering(small) as legs:
             inside = asyncio.create_task(Sipp(target, first).run(*answered_call(sdp(), pause(2500))))
             await small.client.event(0, "established")
-            await Sipp(target, second).run(request("INVITE", 1, sdp()), OPTIONAL_100, recv(486), ack_refusal())
+            later = recv(503, header="Retry-After", value="^ *5")
+            await Sipp(target, second).run(request("INVITE", 1, sdp()), OPTIONAL_100, later, ack_refusal())
             await inside
         assert len(legs) == 1
         assert (await ended(small, legs[0])).cause == pb.Ended.CAUSE_REMOTE_BYE
+
+
+@pytest.mark.slow
+async def test_a_thousand_refusals_leave_the_stack_as_fit_as_it_was(tmp_path: Path):
+    """More than the stack has places for sockets: each refused call must give its own back."""
+    async with side(["telephony.max_calls=1"]) as small:
+        first, second = tmp_path / "a", tmp_path / "b"
+        first.mkdir()
+        second.mkdir()
+        target = small.uri.split("@")[1].split(";")[0]
+        async with answering(small) as legs:
+            inside = asyncio.create_task(Sipp(target, first).run(*answered_call(sdp(), pause(20_000)), timeout_s=40))
+            await small.client.event(0, "established")
+            refused = (request("INVITE", 1, sdp()), OPTIONAL_100, recv(503), ack_refusal())
+            await Sipp(target, second).run(*refused, calls=1100, rate=100, timeout_s=40)
+            await inside
+            assert (await ended(small, legs[0])).cause == pb.Ended.CAUSE_REMOTE_BYE
+            await Sipp(target, second).run(*answered_call(sdp(), pause(300)))
+        assert len(legs) == 2

@@ -204,7 +204,7 @@ async def test_a_call_over_the_cap_is_refused_and_the_others_live(lab: Lab):
         await lab.call(handle)
     lab.engine.incoming(4)
     await lab.run(10)
-    assert lab.engine.asked[-1] == ("reject", 4)
+    assert lab.engine.asked[-1] == ("reject", 4, 503, 5)
     assert lab.worker.active_legs == 3
     assert lab.kinds().count("incoming") == 3
 
@@ -233,14 +233,20 @@ async def test_an_answer_that_would_wait_too_long_is_refused():
     for event in list(lab.events):
         lab.command(event.leg_id, answer=pb.Answer())
     await lab.run(3000)
-    assert sorted(lab.engine.asked) == [("answer", 1), ("answer", 2), ("answer", 3), ("reject", 4), ("reject", 5)]
+    assert sorted(lab.engine.asked) == [
+        ("answer", 1),
+        ("answer", 2),
+        ("answer", 3),
+        ("reject", 4, 503, 5),
+        ("reject", 5, 503, 5),
+    ]
     await lab.worker.close()
 
 
 async def test_ringing_that_nobody_answers_ends(lab: Lab):
     lab.engine.incoming(1)
     await lab.run(10_200)
-    assert lab.engine.asked == [("reject", 1)]
+    assert lab.engine.asked == [("reject", 1, 503, 5)]
 
 
 async def test_a_second_client_is_refused(lab: Lab):
@@ -253,7 +259,7 @@ async def test_without_a_client_calls_are_refused_and_after_the_grace_time_legs_
     lab.worker.detach(lab.client)
     lab.engine.incoming(2)
     await lab.clock.advance_ms(1900)
-    assert lab.engine.asked[-1] == ("reject", 2)
+    assert lab.engine.asked[-1] == ("reject", 2, 503, 5)
     await lab.clock.advance_ms(300)
     assert lab.engine.asked[-1] == ("hangup", 1)
 
@@ -325,7 +331,7 @@ async def test_a_draining_worker_takes_no_new_call_and_keeps_those_it_has(lab: L
     lab.worker.drain()
     lab.engine.incoming(2)
     await lab.run(20)
-    assert lab.engine.asked[-1] == ("reject", 2)
+    assert lab.engine.asked[-1] == ("reject", 2, 503, 5)
     assert lab.worker.active_legs == 1
 
 

@@ -47,7 +47,7 @@ class TurnSettings(Section):
 
 
 class AdmissionSettings(Section):
-    """New calls are refused (HTTP 503, SIP 486) when one more would make callers wait too long for an answer."""
+    """New calls are refused (503, by HTTP and by SIP) when one more would make callers wait too long for an answer."""
 
     enabled: bool = True
     # Most that the predicted P95 of voice-to-voice may be. The cpu profile: one call alone has 1.5 s on two cores, and

@@ -54,6 +54,8 @@ class TelephonySettings(ServiceSettings):
     max_rate_wait_s: Annotated[float, Field(ge=0)] = 4.0
     # A client that is gone for so long does not come back: its callers hear its farewell, and the calls end.
     client_grace_s: float = 2.0
+    # Retry-After of the 503 that a caller gets whom nobody can take now (RFC 3261 21.5.4); 0: none.
+    retry_after_s: Annotated[int, Field(ge=0, le=86_400)] = 5
     ring_timeout_s: float = 10.0
     dial_timeout_s: float = 60.0
     # No RTP for this long ends the call; 0 turns it off.

@@ -86,7 +86,9 @@ class Leg(Protocol):
 
     def answer(self) -> None: ...
 
-    def reject(self, sip_status: int) -> None: ...
+    def reject(self, sip_status: int, retry_after_s: float = 0) -> None:
+        """Refuse before `answer`; `retry_after_s` > 0 tells the caller when to try again."""
+        ...
 
     def play(self, frame: bytes) -> None:
         """Commit exactly 20 ms at the tx rate. Only the mouth calls this, and never beyond 60 ms queued."""

@@ -1,5 +1,6 @@
 """A SIP leg: its place in the telephony worker's stream (telephony_line.py), as the `Leg` a call sees."""
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -77,9 +78,10 @@ class TelephonyLeg:
         """200 OK."""
         self._command(pb.Command(leg_id=self.leg_id, answer=pb.Answer()))
 
-    def reject(self, sip_status: int) -> None:
+    def reject(self, sip_status: int, retry_after_s: float = 0) -> None:
         """Refuse the call."""
-        self._command(pb.Command(leg_id=self.leg_id, reject=pb.Reject(sip_status=sip_status)))
+        reject = pb.Reject(sip_status=sip_status, retry_after_s=math.ceil(retry_after_s))
+        self._command(pb.Command(leg_id=self.leg_id, reject=reject))
 
     def play(self, frame: bytes) -> None:
         """Commit 20 ms; it leaves with the other legs' frames of this turn of the event loop."""

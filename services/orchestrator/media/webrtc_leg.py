@@ -166,7 +166,7 @@ class WebRtcLeg:
     def answer(self) -> None:
         """Nothing to do: a browser's offer is answered when it comes, media flows when it connects."""
 
-    def reject(self, sip_status: int) -> None:
+    def reject(self, sip_status: int, retry_after_s: float = 0) -> None:
         """End the leg before it began."""
         self._end("rejected", str(sip_status))
 

@@ -713,16 +713,20 @@ class Reject(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SIP_STATUS_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_S_FIELD_NUMBER: _builtins.int
     sip_status: _builtins.int
-    """486 Busy Here unless the engine can do better; 503 for overload."""
+    """400 to 699; 0: 486 Busy Here. 503 for overload. An engine that can only say 486 says so in Describe."""
+    retry_after_s: _builtins.int
+    """Retry-After in seconds; 0: none."""
     def __init__(
         self,
         *,
         sip_status: _builtins.int = ...,
+        retry_after_s: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sip_status", b"sip_status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["retry_after_s", b"retry_after_s", "sip_status", b"sip_status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
