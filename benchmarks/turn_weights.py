@@ -50,6 +50,7 @@ class Dip:
     text: str | None = None
     text_ms: float = 0.0
     logprob: float = 0.0
+    fall_db: float = 0.0
     predictions: list[tuple[float, float]] = field(default_factory=list)
 
 
@@ -66,6 +67,7 @@ class Row:
     over: bool
     lasts_ms: float
     kind: str = ""
+    voice: str = ""
 
 
 class Recorder(Replay):
@@ -91,7 +93,11 @@ class Recorder(Replay):
 
     def _carry_out(self, decision: do.Decision, now_ns: int) -> list[on.Signal]:
         if isinstance(decision, do.PauseSpeech):
-            self.dips.append(Dip((decision.last_voiced_ns - BASE_NS) / MS, (now_ns - BASE_NS) / MS))
+            utterance = self._taker._utterance
+            fall_db = utterance.fall_db if utterance is not None else None
+            self.dips.append(
+                Dip((decision.last_voiced_ns - BASE_NS) / MS, (now_ns - BASE_NS) / MS, fall_db=fall_db or 0.0)
+            )
         return Replay._carry_out(self, decision, now_ns)
 
 
@@ -128,21 +134,31 @@ def rows_of(entry: Entry, dips: Sequence[Dip]) -> list[Row]:
                 over,
                 lasts_ms,
                 entry.item.kind,
+                entry.item.voice,
             )
         )
     return rows
 
 
-NAMES = ("bias", "audio", "tail", "misheard", *completeness.WEIGHTS)
+NAMES = ("bias", "audio", "fall", "tail", "misheard", *completeness.WEIGHTS)
 PRIOR = np.array(
-    [endpoint.BIAS, endpoint.AUDIO, completeness.TAIL, completeness.MISHEARD, *completeness.WEIGHTS.values()]
+    [
+        endpoint.BIAS,
+        endpoint.AUDIO,
+        endpoint.FALL,
+        completeness.TAIL,
+        completeness.MISHEARD,
+        *completeness.WEIGHTS.values(),
+    ]
 )
+NOT_SIGNS = 5
 
 
 def features(row: Row) -> list[float]:
-    """1, the first prediction's log-odds, the tail's, how unsure the words are, one per sign."""
+    """1, the first prediction's log-odds, the voice's fall, the tail's log-odds, how sure the words are, each sign."""
     audio = endpoint.logit(row.dip.predictions[0][1]) if row.dip.predictions else 0.0
-    return [1.0, audio, row.tail, row.misheard, *(float(name in row.signs) for name in completeness.WEIGHTS)]
+    heard = [1.0, audio, row.dip.fall_db, row.tail, row.misheard]
+    return [*heard, *(float(name in row.signs) for name in completeness.WEIGHTS)]
 
 
 def fit(x: Floats, y: Floats) -> Floats:
@@ -179,6 +195,7 @@ def ends_at_ms(row: Row, weights: Floats, shape: Shape, shift_ms: float) -> floa
     """When the turn would end if the silence lasted for ever, as the turn-taker decides: regraded by each answer."""
     said = dict(zip(NAMES, weights, strict=True))
     text = sum(said[sign] for sign in row.signs) + said["tail"] * row.tail + said["misheard"] * row.misheard
+    text += said["fall"] * row.dip.fall_db
     known = sorted([(row.dip.text_ms, None), *row.dip.predictions], key=lambda answer: answer[0])
     audio, have_text, at = 0.0, False, 0.0
     for (answered_ms, probability), (next_ms, _) in zip(known, [*known[1:], (1e9, None)], strict=True):
@@ -229,6 +246,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, required=True, help="The cache of `trunkline bench turns`.")
     parser.add_argument("--pause-ms", type=int, help="orchestrator.turns.pause_ms the answers were made for.")
+    parser.add_argument("--by-voice", action="store_true", help="Hold out voices and readers, not items.")
     parser.add_argument("--grid", action="store_true", help="Also other slopes and anchors.")
     given = parser.parse_args()
     settings = load_settings(
@@ -237,10 +255,11 @@ def main() -> None:
     rows = load_rows(settings, given.cache)
     x, y = np.array([features(row) for row in rows]), np.array([float(row.over) for row in rows])
     items = sorted({row.item for row in rows})
-    fold = np.array([items.index(row.item) % FOLDS for row in rows])
+    voices = sorted({row.voice for row in rows})
+    fold = np.array([voices.index(r.voice) if given.by_voice else items.index(r.item) % FOLDS for r in rows])
     fitted = fit(x, y)
     of: dict[str, Floats] = {}
-    for number in range(FOLDS):
+    for number in sorted(set(fold)):
         weights = fit(x[fold != number], y[fold != number])
         of |= {row.item: weights for row, f in zip(rows, fold, strict=True) if f == number}
     held_out = float(np.mean([log_loss(of[r.item], x[i : i + 1], y[i : i + 1]) for i, r in enumerate(rows)]))
@@ -254,7 +273,7 @@ def main() -> None:
     ):
         print(
             f"{name:22} {before:6.2f} → {after:6.2f}   seen {seen}"
-            + (f", {ends / seen:.0%} ends" if seen and name not in NAMES[:4] else "")
+            + (f", {ends / seen:.0%} ends" if seen and name not in NAMES[:NOT_SIGNS] else "")
         )
     turns = settings.orchestrator.turns
     shapes = [
@@ -269,9 +288,9 @@ def main() -> None:
     if given.grid:
         shapes += [
             Shape(slope, unsure, least, 2000, turns.pause_ms)
-            for slope in (0.8, 1.1, 1.4, 1.8, 2.4)
-            for unsure in (1000, 1100, 1200, 1300)
-            for least in (200, 240, 300)
+            for slope in (0.8, 1.0, 1.2, 1.4, 1.6, 2.0)
+            for unsure in (1000, 1200, 1400, 1600)
+            for least in (200, 220)
         ]
     for shape in shapes:
         points = curve(rows, of, shape)

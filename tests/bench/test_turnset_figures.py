@@ -109,6 +109,15 @@ def test_false_and_missed_barge_ins_are_rates_over_their_own_kinds() -> None:
     assert figure["resumed_by_kind"]["cough"]["value"] == 0.5
 
 
+def test_a_resume_before_the_stop_is_the_first_decision_and_one_before_the_onset_is_none() -> None:
+    steps = [Step(900, "pause"), Step(950, "resume"), Step(1100, "pause"), Step(1450, "resume"), Step(1900, "stop")]
+    barge = score_barge(SOUND, steps)
+    assert (barge.decided_ms, barge.stop_ms) == (450, 900)
+    figure = barge_figures({"interruption": [barge, score_barge(SOUND, [])]})
+    assert figure["barge_in_decided_in_time"]["value"] == 0.5
+    assert figure["barge_in_stopped_in_time"]["value"] == 0.0
+
+
 def test_the_timeout_ends_every_silence_that_lasts() -> None:
     quiet = [Silence(1000, 1400), Silence(2000, None)]
     assert [round(s.at_ms) for s in baselines.vad_timeout(quiet, 300)] == [1303, 2303]

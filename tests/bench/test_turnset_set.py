@@ -119,6 +119,24 @@ def test_frames_carry_the_time_of_their_audio_as_in_a_call() -> None:
     assert len(heard.wide()) == heard.packets * 320
 
 
+def test_a_hum_is_hummed_and_never_spelled_by_a_synthesiser() -> None:
+    for half in HALVES:
+        for made in recipe.items(half):
+            word = made.parts[0].text.lower().strip(" .")
+            assert bool(made.hum) == (made.kind == "backchannel" and word in ("mm", "mhm", "hmm"))
+
+
+@pytest.mark.parametrize("word", sounds.HUMS)
+def test_a_hum_is_a_low_voice_of_a_listeners_length(word: str) -> None:
+    for seed in range(4):
+        hum = sounds.hum(word, seed)
+        power = np.abs(np.fft.rfft(hum)) ** 2
+        low = power[np.fft.rfftfreq(len(hum), 1 / RATE_HZ) < 600].sum() / power.sum()
+        assert low > 0.9
+        assert 200 <= len(hum) * 1000 / RATE_HZ <= 600
+    assert not np.array_equal(sounds.hum(word, 1)[:1000], sounds.hum(word, 2)[:1000])
+
+
 def test_coughs_and_laughs_differ_by_seed_and_are_neither_silent_nor_long() -> None:
     for make in (sounds.cough, sounds.laugh):
         lengths = [len(make(seed)) / RATE_HZ for seed in range(40)]

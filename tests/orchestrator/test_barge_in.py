@@ -221,6 +221,26 @@ def test_echo_is_a_quieter_run_of_the_agents_own_words(text: str, below_db: floa
     assert is_echo(text, SAYING, below_db) is echo
 
 
+@pytest.mark.parametrize(
+    ("text", "below_db", "known_db", "echo"),
+    [
+        ("you were parsing left aware house", 9.0, None, True),
+        ("you were parsing left aware house", None, None, False),
+        ("you were parsing left aware house", 3.0, None, False),
+        ("can I talk to somebody else", 9.0, None, False),
+        ("can I talk to somebody else", 9.0, 9.0, False),
+        ("Monday", 9.0, 12.0, True),
+        ("stop", 9.0, None, False),
+        ("stop", 9.0, 12.0, True),
+        ("stop", 9.0, 16.0, False),
+    ],
+)
+def test_misheard_echo_sounds_like_what_the_agent_says(
+    text: str, below_db: float | None, known_db: float | None, echo: bool
+) -> None:
+    assert is_echo(text, SAYING, below_db, known_db) is echo
+
+
 def test_the_agents_own_voice_does_not_stop_it() -> None:
     world = World()
     world.agent("speaking", saying=SAYING)
@@ -405,3 +425,74 @@ def test_nobody_is_asked_what_an_uncontested_turn_is() -> None:
     world = World()
     world.speech(3_000)
     assert not world.made(do.AskWords)
+
+
+@pytest.mark.parametrize("text", ["about this", "wait", "hold on"])
+def test_unsure_words_take_the_floor_when_the_sound_goes_on(text: str) -> None:
+    world = contested(416)
+    onset_ms = world.now_ms - 416
+    asked_words(world, text, -1.1)
+    assert not world.made(do.StopPlayout)
+    world.speech(96)
+    assert world.when(do.StopPlayout) <= onset_ms + 512
+
+
+@pytest.mark.parametrize("text", ["God", "go get it", "all rest", "F f", ""])
+def test_a_listening_sound_misheard_takes_the_floor_from_nobody(text: str) -> None:
+    world = contested(416)
+    asked_words(world, text, -1.1)
+    world.speech(128)
+    world.silence(210)
+    world.text("")
+    assert not world.made(do.StopPlayout)
+    assert len(world.made(do.ResumePlayout)) == 1
+
+
+def test_somebody_as_loud_as_the_caller_who_still_speaks_has_the_floor_without_words_too() -> None:
+    world = contested(416)
+    onset_ms = world.now_ms - 416
+    asked_words(world, "")
+    world.speech(128)
+    asked_words(world, "", -1.5)
+    world.speech(256)
+    assert world.made(do.StopPlayout) == [do.StopPlayout(1, onset_ms * MS, "speech")]
+    assert world.when(do.StopPlayout) <= onset_ms + barge_in.LONG_OVERLAP_MS + 32
+
+
+@pytest.mark.parametrize(("told", "still"), [("okay okay", True), ("", False)])
+def test_a_long_listening_sound_or_one_with_gaps_is_left_to_its_words(told: str, still: bool) -> None:
+    sound = barge_in.Sound(700, 650 if still else 400, still_speaking=True)
+    so_far = barge_in.SoFar(told=barge_in.Told(told, -0.9), answers=2)
+    assert barge_in.by_sound(TurnSettings(), sound, so_far, barge_in.Overheard(lexicon("en"), OPEN)) is None
+
+
+def test_on_a_noisy_line_a_sound_without_words_takes_no_floor_so_soon() -> None:
+    sound = barge_in.Sound(700, 690, still_speaking=True, noisy=True)
+    so_far = barge_in.SoFar(told=barge_in.Told("", -1.4), answers=2)
+    assert barge_in.by_sound(TurnSettings(), sound, so_far, barge_in.Overheard(lexicon("en"), OPEN)) is None
+
+
+@pytest.mark.parametrize(
+    ("locale", "text"),
+    [("en", "Wait."), ("en", "Hold on."), ("de", "Moment bitte"), ("es", "Espere"), ("fr", "Attendez")],
+)
+def test_words_that_only_an_interruption_begins_with_are_believed_in_doubt(locale: str, text: str) -> None:
+    assert barge_in.is_command(text, lexicon(locale))
+    world = World()
+    world.feed(on.Asked(world.now_ms * MS, OPEN, locale))
+    world.agent("speaking")
+    world.speech(300)
+    world.silence(210)
+    world.text(text, logprob=-1.0)
+    assert len(world.made(do.StopPlayout)) == 1
+
+
+def test_two_words_that_break_off_are_a_hum_misheard_and_more_speech_is_not() -> None:
+    world = contested(352)
+    world.silence(210)
+    world.text("I have")
+    assert world.made(do.ResumePlayout) == [do.ResumePlayout("unfinished")]
+    world = contested(640)
+    world.silence(210)
+    world.text("I have")
+    assert len(world.made(do.StopPlayout)) == 1

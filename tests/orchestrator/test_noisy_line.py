@@ -77,3 +77,54 @@ def test_sound_that_adds_no_words_does_not_begin_the_wait_anew_on_a_noisy_line()
     world.text("I would like to")
     assert len(world.made(do.EndTurn)) == 1
     assert world.when(do.EndTurn) <= end_ms + 4 * 832 + 256
+
+
+def test_a_turn_ends_though_voices_as_loud_as_the_caller_go_on_without_new_words() -> None:
+    world = in_a_crowd()
+    world.speech(960, CALLER_DB)
+    world.frames(224, 0.02, BABBLE_DB)
+    world.text("I'd like to speak to an")
+    world.speech(320, CALLER_DB)
+    assert len(world.made(do.ResumeSpeech)) == 1
+    world.frames(224, 0.02, BABBLE_DB)
+    world.text("I'd like to speak to an agent in")
+    world.speech(320, CALLER_DB)
+    for _ in range(8):
+        world.partial("I'd like to speak to an agent in")
+        world.speech(512, CALLER_DB)
+    assert [turn.text for turn in world.made(do.EndTurn)] == ["I'd like to speak to an agent in"]
+
+
+def test_new_words_keep_the_turn_open_on_a_noisy_line_and_the_digits_of_a_number_are_words() -> None:
+    world = in_a_crowd()
+    world.speech(960, CALLER_DB)
+    world.frames(224, 0.02, BABBLE_DB)
+    world.text("My number is 4 7 1")
+    world.speech(320, CALLER_DB)
+    for more in ("47", "471", "4711", "47110", "4711081", "47110815"):
+        world.partial(f"My number is {more}")
+        world.speech(512, CALLER_DB)
+    assert not world.made(do.EndTurn)
+
+
+def test_what_was_understood_stands_when_noise_drowns_the_next_text() -> None:
+    world = in_a_crowd()
+    world.speech(960, CALLER_DB)
+    world.frames(224, 0.02, BABBLE_DB)
+    world.text("I would like to change my")
+    world.speech(320, CALLER_DB)
+    world.frames(224, 0.02, BABBLE_DB)
+    world.text("")
+    world.frames(3_000, 0.02, BABBLE_DB)
+    assert [turn.text for turn in world.made(do.EndTurn)] == ["I would like to change my"]
+
+
+def test_pauses_that_noise_ended_teach_nothing_about_the_caller() -> None:
+    world = in_a_crowd()
+    before_ms = world.taker.caller.pause_ms
+    world.speech(960, CALLER_DB)
+    for _ in range(4):
+        world.frames(1_000, 0.02, BABBLE_DB)
+        world.text("I would like to")
+        world.speech(128, CALLER_DB)
+    assert world.taker.caller.pause_ms == before_ms

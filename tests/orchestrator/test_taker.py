@@ -216,6 +216,31 @@ def test_long_speech_without_words_is_asked_about_and_short_is_not() -> None:
     assert [discard.reason for discard in world.made(do.Discard)] == ["no words"]
 
 
+def test_a_short_sound_without_words_is_asked_about_where_one_word_would_answer() -> None:
+    world = World()
+    world.asked(Expectation("yes_no"))
+    world.speech(300)
+    world.silence(210)
+    world.text("")
+    world.silence(2_000)
+    assert len(world.made(do.UnclearTurn)) == 1
+
+
+def test_a_voice_that_falls_is_answered_sooner_than_one_that_is_kept_up() -> None:
+    ends = []
+    for last_db in (-34.0, -24.0):
+        world = World()
+        world.frames(640, 0.02, -80.0)
+        world.speech(800, -24.0)
+        world.speech(128, last_db)
+        last_ms = world.now_ms
+        world.frames(210, 0.02, -80.0)
+        world.text("I lost my card in")
+        world.frames(2_400, 0.02, -80.0)
+        ends.append(world.when(do.EndTurn) - last_ms)
+    assert ends[0] < ends[1]
+
+
 def test_speculation_begins_with_the_first_text_and_is_dropped_when_speech_goes_on() -> None:
     world = World()
     world.speech(640)

@@ -207,6 +207,11 @@ def test_a_subordinate_clause_alone_is_open_until_its_main_clause_comes() -> Non
     assert alone.log_odds < 0 < both.log_odds
 
 
+def test_a_long_sentence_that_begins_with_unless_has_its_main_clause_in_it() -> None:
+    read_aloud = "Unless to be rather cold hearted and rather selfish is to be ill disposed."
+    assert "subordinate clause" not in read(read_aloud, lexicon("en")).signs
+
+
 def test_words_that_the_recogniser_is_unsure_of_say_less_that_the_turn_is_over() -> None:
     sure, unsure = (read("I lost my credit card.", lexicon("en"), OPEN, logprob) for logprob in (-0.1, -0.8))
     assert unsure.log_odds < sure.log_odds

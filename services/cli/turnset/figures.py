@@ -18,6 +18,8 @@ NEVER_MS = 3_400.0
 BOOTSTRAPS = 500
 # An agent must be heard again so soon after a sound that was nothing.
 RESUMED_WITHIN_MS = 1_500.0
+# Whose turn it is must be decided so soon after the onset.
+DECIDE_WITHIN_MS = 500.0
 
 Floats = NDArray[np.float64]
 
@@ -51,6 +53,8 @@ class Barge:
     resume_ms: float | None
     stop_ms: float | None
     resumed_right: bool
+    # The first time that it was decided who has the floor, either way.
+    decided_ms: float | None = None
 
 
 def score_barge(truth: Truth, steps: Sequence[Step]) -> Barge:
@@ -65,7 +69,10 @@ def score_barge(truth: Truth, steps: Sequence[Step]) -> Barge:
     in_time = not last_what or last_what[-1].at_ms <= truth.end_ms + RESUMED_WITHIN_MS
     right = first("stop") is None and pauses == resumes and in_time
     resume = last_what[-1].at_ms - truth.onset_ms if last_what and last_what[-1].what == "resume" else None
-    return Barge(first("pause"), resume, first("stop"), right)
+    decided = (
+        step.at_ms - truth.onset_ms for step in last_what if step.what != "pause" and step.at_ms > truth.onset_ms
+    )
+    return Barge(first("pause"), resume, first("stop"), right, next(decided, None))
 
 
 def turns_at_defaults(turns: Sequence[Turn]) -> dict[str, Any]:
@@ -105,6 +112,9 @@ def barge_figures(by_kind: Mapping[str, Sequence[Barge]]) -> dict[str, Any]:
         "missed_barge_in": _rate([event.stop_ms is None for event in real]),
         "barge_in_pause_ms": percentiles([event.pause_ms for event in real]),
         "barge_in_stop_ms": percentiles([event.stop_ms for event in real]),
+        "barge_in_stopped_in_time": _rate([in_time(event.stop_ms) for event in real]),
+        "barge_in_decided_ms": percentiles([event.decided_ms for event in real]),
+        "barge_in_decided_in_time": _rate([in_time(event.decided_ms) for event in real]),
         "false_pause_length_ms": percentiles(
             [e.resume_ms - e.pause_ms for e in paused if e.resume_ms is not None and e.pause_ms is not None]
         ),
@@ -114,6 +124,11 @@ def barge_figures(by_kind: Mapping[str, Sequence[Barge]]) -> dict[str, Any]:
             if kind != "interruption"
         },
     }
+
+
+def in_time(ms: float | None) -> bool:
+    """Within the time that the design gives barge-in."""
+    return ms is not None and ms <= DECIDE_WITHIN_MS
 
 
 def percentiles(values: Sequence[float | None]) -> dict[str, Any]:

@@ -14,14 +14,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from services.cli.turnset import numbers, phrases
+from services.cli.turnset import numbers, phrases, sounds
 
 Half = Literal["tuning", "test"]
 HALVES: tuple[Half, ...] = ("tuning", "test")
 # Part of every item's identity: raise it when rendering changes.
 VERSION = 2
-# Kinds whose rendering changed since.
-REVISIONS = {"cough": 1}
+# Kinds whose rendering changed since. Backchannels: a synthesiser spelled "mhm" and "mm" ("em aitch em"), which are
+# words; they are hums now (sounds.py).
+REVISIONS = {"cough": 1, "backchannel": 1}
 
 BARGE_KINDS = ("cough", "laugh", "backchannel", "background", "echo", "interruption")
 FALSE_BARGE_KINDS = BARGE_KINDS[:-1]
@@ -125,6 +126,12 @@ class Item:
     def barge_in(self) -> bool:
         """It happens while the agent speaks."""
         return self.kind in BARGE_KINDS
+
+    @property
+    def hum(self) -> str:
+        """The word, where it is hummed and not said; else ""."""
+        word = self.parts[0].text.strip(" .").lower() if self.kind == "backchannel" else ""
+        return word if word in sounds.HUMS else ""
 
     @property
     def condition(self) -> str:

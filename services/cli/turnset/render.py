@@ -129,6 +129,9 @@ def _unasked(sound: Piece, at: int, level_db: float) -> list[Hold]:
 
 def _pieces(item: Item, clips: Sequence[Pcm]) -> list[Piece]:
     level = item.level_db
+    if item.hum:
+        hummed = np.clip(sounds.hum(item.hum, item.seed) * 32767, -32768, 32767).astype(np.int16)
+        return [piece(np.concatenate((np.zeros(1600, np.int16), hummed, np.zeros(1600, np.int16))), level)]
     if item.kind in ("cough", "laugh"):
         made = sounds.cough(item.seed) if item.kind == "cough" else sounds.laugh(item.seed)
         # As loud as the caller's speech at its peaks.

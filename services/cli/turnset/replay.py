@@ -3,7 +3,7 @@
 Carries out decisions as listener and agent do in a call: the stretches given to recogniser and turn model are those
 of services/orchestrator/listener.py, answers come after the declared time (`Latencies`), an answer to a dip that speech
 has ended is void. A partial text that another would replace before the voice pauses is not asked for: only its
-successor could matter. While the agent speaks every one is.
+successor could matter. While the agent speaks, and on a noisy line, every one is.
 """
 
 import heapq
@@ -213,7 +213,7 @@ class Replay:
         if due <= max(0, before - utterance.partials_from) // PARTIAL_SAMPLES:
             return
         soon = vad[index : index + PARTIAL_INTERVAL_MS // 32]
-        if not self._speaking and min(soon, default=1.0) >= _VOICED:
+        if not (self._speaking or self._taker.noisy_line) and min(soon, default=1.0) >= _VOICED:
             return
         end = utterance.partials_from + due * PARTIAL_SAMPLES
         answer = self.outputs.get(Ask("text", self.hearing.sha, utterance.asr_from, end))

@@ -1,9 +1,11 @@
-"""Sounds that are not words, and the line they come over: coughs, laughs, noise, G.711. Pure, from a seed.
+"""Sounds that are not words, and the line they come over: coughs, laughs, hums, noise, G.711. Pure, from a seed.
 
 Cough: up to three phases (Morice et al., ERS guidelines on the assessment of cough, 2007): a noise burst that rises
 within 5 ms and decays, a quieter breathy phase through the vocal tract's resonances, and at times a voiced end.
 Laugh: notes of 75 ms about every 210 ms that get quieter and lower (Provine & Yong, Ethology 89, 1991), half voiced
-("ha"), half breath. They are models of the sounds, not recordings: a real cough is more varied.
+("ha"), half breath. Hum ("mm", "mhm", "hmm"): voice through a closed mouth, which has a strong first resonance near
+250 Hz, a gap near 800 Hz and weak, wide resonances above it (nasal murmur: Fujimura, JASA 34, 1962); synthesisers of
+speech spell these words ("em aitch em"). They are models of the sounds, not recordings: people's are more varied.
 """
 
 import numpy as np
@@ -14,6 +16,10 @@ from services.cli.caller import Pcm
 RATE_HZ = 16_000
 Floats = NDArray[np.float64]
 _MU = 255.0
+# Nasal murmur: resonance, width and gain.
+_MURMUR = ((255.0, 60.0, 1.0), (1050.0, 180.0, 0.10), (2200.0, 250.0, 0.05), (2900.0, 300.0, 0.03))
+_MURMUR_GAP_HZ, _MURMUR_GAP_WIDTH_HZ = 800.0, 200.0
+HUMS = ("mm", "mhm", "hmm")
 
 
 def cough(seed: int) -> Floats:
@@ -43,6 +49,23 @@ def laugh(seed: int) -> Floats:
         note = _resonate((1 - breathy) * pulses + breathy * breath, (750, 1300, 2600), (90, 120, 200))
         out += [fall * _swell(note, 15, 40), np.zeros(_samples(chance.uniform(105, 160)))]
     return _peak(np.concatenate(out[:-1]))
+
+
+def hum(word: str, seed: int) -> Floats:
+    """One of `HUMS` by a caller of the seed's pitch, peak 1: a note, two with a breath between them, a breath first."""
+    chance = np.random.default_rng(seed)
+    f0 = chance.uniform(90, 135) if chance.random() < 0.5 else chance.uniform(165, 250)
+    # Listening ends on a rise as often as on a fall.
+    glide = chance.uniform(1.1, 1.35) if chance.random() < 0.5 else chance.uniform(0.75, 0.92)
+    if word == "mhm":
+        first = _note(chance, chance.uniform(110, 190), f0, chance.uniform(0.93, 1.02))
+        breath = _nose_breath(chance, chance.uniform(40, 80))
+        out = [first, breath, chance.uniform(0.8, 1.2) * _note(chance, chance.uniform(140, 260), f0 * glide, 0.92)]
+    else:
+        out = [_note(chance, chance.uniform(220, 420), f0, glide)]
+        if word == "hmm":
+            out.insert(0, _nose_breath(chance, chance.uniform(50, 110)))
+    return _peak(np.concatenate(out))
 
 
 def pink_noise(samples: int, seed: int) -> Floats:
@@ -106,6 +129,27 @@ def _one_cough(chance: np.random.Generator, size: float, voiced_end: bool) -> Fl
         tone = _resonate(_pulses(voiced_n, chance.uniform(120, 260), 0.97), (500, 1100, 2400), (100, 150, 250))
         out.append(chance.uniform(0.3, 0.8) * _swell(tone / np.max(np.abs(tone)), 15, 60))
     return np.concatenate(out)
+
+
+def _note(chance: np.random.Generator, ms: float, f0: float, glide: float) -> Floats:
+    """Voice through the nose; a little breath goes with it."""
+    length = _samples(ms)
+    tone = _murmur(_pulses(length, f0, glide) + 0.1 * chance.standard_normal(length))
+    return _swell(tone / max(1e-9, float(np.max(np.abs(tone)))), 30, 60)
+
+
+def _nose_breath(chance: np.random.Generator, ms: float) -> Floats:
+    return 0.12 * _swell(_unit(_murmur(chance.standard_normal(_samples(ms)))), 15, 15)
+
+
+def _murmur(source: Floats) -> Floats:
+    size = len(source) + 1024
+    f = np.fft.rfftfreq(size, 1 / RATE_HZ)
+    gain = sum((g / (1 + 2j * (f - hz) / width) for hz, width, g in _MURMUR), np.zeros(len(f), np.complex128))
+    gap = 1 - 0.9 / (1 + (2 * (f - _MURMUR_GAP_HZ) / _MURMUR_GAP_WIDTH_HZ) ** 2)
+    # Flat pulses lack the fall of a voice, 12 dB per octave at the glottis less 6 where sound leaves the nose.
+    tilt = 1 / np.sqrt(1 + (f / 500.0) ** 2)
+    return np.asarray(np.fft.irfft(np.fft.rfft(source, size) * gain * gap * tilt, size)[: len(source)])
 
 
 def _pulses(length: int, f0: float, fall: float) -> Floats:

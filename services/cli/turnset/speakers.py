@@ -81,7 +81,7 @@ class Speakers:
 
     async def clips(self, item: Item) -> list[Pcm] | None:
         """One clip per part; [] for sounds that render makes; None when this item cannot be made here."""
-        if item.kind in ("cough", "laugh"):
+        if item.kind in ("cough", "laugh") or item.hum:
             return []
         if item.source:
             clip = self._recorded[item.source]

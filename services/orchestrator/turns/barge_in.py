@@ -9,22 +9,42 @@ from dataclasses import dataclass
 from typing import Literal
 
 from services.common.settings import TurnSettings
-from services.orchestrator.turns.echo import is_echo
+from services.orchestrator.turns.echo import alike, is_echo
 from services.orchestrator.turns.expectation import Expectation
-from services.orchestrator.turns.level import FAINT_DB
+from services.orchestrator.turns.level import ECHO_DB, FAINT_DB
 from services.orchestrator.turns.lexicon.words import Lexicon, words_of
 from services.orchestrator.turns.speech import NOISY_LINE_DB
 
 MAX_BACKCHANNEL_WORDS = 4
+MAX_COMMAND_WORDS = 3
+# So much of the letters of an unsure text and of what listeners say: it is that, misheard.
+LEAST_ALIKE = 0.65
+# What has no word as long as this is spelled sound; a word alone must be longer, and surer.
+LEAST_LETTERS, LEAST_LETTERS_ALONE = 3, 5
+LEAST_TOLD_LOGPROB_ALONE = -0.9
 # So many words of a text that may still change are an interruption.
 LEAST_PARTIAL_WORDS = 2
 # The recogniser is asked what a sound is when so much of it was voiced, and again. Its words come 90 ms later: the
-# first answer in time to decide within 500 ms of the onset.
-ASK_WORDS_MS = (352, 608)
-# One word of an answer in which it is less sure than this (log-probability per token) takes the floor from nobody.
+# first answer in time to decide within 500 ms of the onset, the second when a sound without words is decided about.
+ASK_WORDS_MS = (320, 512)
+# An answer in which it is less sure than this (log-probability per token) takes the floor at no time; a less sure one
+# does when the sound has lasted for OVERLAP_MS: coughs and most of what listeners hum are over by then.
 TOLD_LOGPROB = -0.6
+OVERLAP_MS = 450
+# Somebody as loud as the caller who still speaks then is the caller, with whatever words, if they are not a listener's.
+# On a quiet line only: in a noisy one voices go on behind a cough.
+LONG_OVERLAP_MS = 680
+# So much of it must have been voiced: bursts with gaps are a laugh.
+OVERLAP_VOICED = 0.8
+# Of unsure words, the least to be words at all; and where noise may be taken for words.
+LEAST_TOLD_LOGPROB, LEAST_TOLD_LOGPROB_NOISY = -1.3, -0.75
+MOST_NO_SPEECH_NOISY = 0.7
 # A long sound is speech when so much of it was voiced.
 LEAST_VOICED = 0.6
+# One or two words that break off after so little speech are a hum misheard ("I have" for "uh-huh"): who wants the floor
+# goes on.
+UNFINISHED_MS = 450
+MAX_UNFINISHED_WORDS = 2
 # So many partial texts in a row without words: the recogniser hears no speech in it.
 WORDLESS_PARTIALS = 2
 # On a line so noisy (speech.py) words may be somebody else's: one partial text is not enough.
@@ -48,6 +68,8 @@ class Sound:
     below_usual_db: float | None = None
     # The line is: other voices may be heard in it.
     noisy: bool = False
+    # How far below the usual level our own echo was in this call; None: there was none.
+    echo_below_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +98,60 @@ def by_words(text: str, sound: Sound, over: Overheard) -> Verdict:
         return "resume", "no words"
     if sound.distant:
         return "resume", "background"
-    if is_echo(text, over.saying, sound.below_usual_db) and not _chosen(text, over):
+    if is_echo(text, over.saying, sound.below_usual_db, sound.echo_below_db) and not _chosen(text, over):
         return "resume", "echo"
     if is_backchannel(text, over.lexicon) and not _answers(text, over):
         return "resume", "backchannel"
+    if sound.voiced_ms < UNFINISHED_MS and _unfinished(text, over.lexicon):
+        return "resume", "unfinished"
     return "stop", "words"
+
+
+def is_command(text: str, lexicon: Lexicon) -> bool:
+    """Begins as only interruptions do ("wait", "hold on", "excuse me"): believed where other words are in doubt."""
+    words = tuple(words_of(text))
+    return any(words[:size] in lexicon.commands for size in range(1, MAX_COMMAND_WORDS + 1) if words[:size])
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the recogniser answered when it was asked what the sound is, and how sure it was."""
+
+    text: str = ""
+    logprob: float = 0.0
+    no_speech: float = 0.0
+
+    def sure(self, most_no_speech: float) -> bool:
+        """Words that may stop the agent at once."""
+        return self.logprob >= TOLD_LOGPROB / (2 if self.no_speech > most_no_speech else 1)
+
+    def likely(self, lexicon: Lexicon, *, noisy: bool) -> bool:
+        """Words of some kind, and not a listener's, misheard ("go get it", "God": "got it")."""
+        words = words_of(self.text)
+        if not is_command(self.text, lexicon):
+            alone = len(words) < LEAST_PARTIAL_WORDS
+            if max(map(len, words), default=0) < (LEAST_LETTERS_ALONE if alone else LEAST_LETTERS):
+                return False
+            if alone and self.logprob < LEAST_TOLD_LOGPROB_ALONE:
+                return False
+            if any(alike(words, phrase) >= LEAST_ALIKE for phrase in lexicon.listening):
+                return False
+        if noisy:
+            return self.logprob >= LEAST_TOLD_LOGPROB_NOISY and self.no_speech <= MOST_NO_SPEECH_NOISY
+        return self.logprob >= LEAST_TOLD_LOGPROB
 
 
 @dataclass(frozen=True, slots=True)
 class SoFar:
-    """Before a final text: the newest partial, what the last two agree on, how many in a row had no words; `told`: what
-    the recogniser answered when it was asked, and was sure of.
+    """Before a final text: the newest partial, what the last two agree on, how many in a row had no words; `told`: the
+    recogniser's newest answer, None: it has given none; `answers`: how many it gave about this sound.
     """
 
     partial: str = ""
     agreed: str = ""
     wordless: int = 0
-    told: str = ""
+    told: Told | None = None
+    answers: int = 0
 
 
 def by_sound(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overheard) -> Verdict:
@@ -106,8 +165,8 @@ def by_sound(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overhear
     believed = so_far.agreed if sound.noisy else partial
     if heard == ("stop", "words") and not faint and len(words_of(believed)) >= LEAST_PARTIAL_WORDS:
         return heard
-    if so_far.told and not faint and by_words(so_far.told, sound, over) == ("stop", "words"):
-        return "stop", "words"
+    if not faint and (taken := _by_overlap(settings, sound, so_far, over)) is not None:
+        return "stop", taken
     if sound.since_onset_ms < settings.barge_in_decide_ms:
         return None
     if sound.distant:
@@ -133,6 +192,31 @@ def by_sound(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overhear
     long_ms = 2 * settings.barge_in_words_ms
     long = sound.since_onset_ms >= long_ms and sound.voiced_ms >= LEAST_VOICED * long_ms
     return ("stop", "speech") if long else None
+
+
+def _by_overlap(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overheard) -> Taken | None:
+    """The recogniser's answer, and that the sound goes on, make it an interruption; None: not (yet)."""
+    told = so_far.told
+    words = told is not None and by_words(told.text, sound, over) == ("stop", "words")
+    if told is not None and words and told.sure(settings.low_score_no_speech):
+        return "words"
+    goes_on = sound.still_speaking and sound.voiced_ms >= OVERLAP_VOICED * sound.since_onset_ms
+    quieter = sound.below_usual_db is not None and sound.below_usual_db >= ECHO_DB
+    if told is None or not goes_on or quieter:
+        return None
+    if words and told.likely(over.lexicon, noisy=sound.noisy) and sound.since_onset_ms >= OVERLAP_MS:
+        return "words"
+    if sound.noisy or sound.since_onset_ms < LONG_OVERLAP_MS or so_far.answers < len(ASK_WORDS_MS):
+        return None
+    listening = any(is_backchannel(text, over.lexicon) for text in (told.text, so_far.partial))
+    return None if listening else "speech"
+
+
+def _unfinished(text: str, lexicon: Lexicon) -> bool:
+    words = words_of(text)
+    if len(words) > MAX_UNFINISHED_WORDS or is_command(text, lexicon):
+        return False
+    return words[-1] in lexicon.open_last or tuple(words) in lexicon.open_phrases
 
 
 def _answers(text: str, over: Overheard) -> bool:

@@ -70,6 +70,8 @@ _OF_EXTENT: dict[Extent, str] = {
 }
 _SENTENCES = re.compile(r"(?<=[.!?])\s+")
 LONGEST_PHRASE = 5
+# A sentence longer than this that begins with "unless" has its main clause in it, comma or not.
+LONGEST_SUBORDINATE = 9
 # "The other one" and "until nine" end with a digit, but are no number in the making.
 LEAST_DIGITS = 2
 
@@ -156,8 +158,8 @@ def _only_subordinate(text: str, lexicon: Lexicon) -> bool:
     if sentence.endswith("?") or "," in sentence.rstrip(", "):
         return False
     skipped = lexicon.fillers | lexicon.yes | lexicon.no
-    first = next((word for word in words_of(sentence) if word not in skipped), "")
-    return first in lexicon.subordinate
+    words = [word for word in words_of(sentence) if word not in skipped]
+    return bool(words) and words[0] in lexicon.subordinate and len(words) <= LONGEST_SUBORDINATE
 
 
 def _of_last_words(words: list[str], text: str, lexicon: Lexicon, expected: Expectation) -> list[str]:

@@ -26,6 +26,8 @@ class Floor:
         self._speech = speech
         self._hearing = hearing
         self._saying = ""
+        # The loudest echo of our own voice in this call, dB below the caller's usual level.
+        self._echo_below_db: float | None = None
         self.agent: on.AgentPhase = "idle"
         self.protected = False
 
@@ -65,7 +67,9 @@ class Floor:
                 return []
             utterance.paused = True
             out.append(do.PausePlayout(utterance.number))
-        so_far = barge_in.SoFar(utterance.partial, utterance.agreed, utterance.wordless, utterance.told)
+        so_far = barge_in.SoFar(
+            utterance.partial, utterance.agreed, utterance.wordless, utterance.told, utterance.answers
+        )
         verdict = barge_in.by_sound(self._settings, sound, so_far, self._overheard())
         return out + self._carry_out(verdict, utterance)
 
@@ -90,8 +94,10 @@ class Floor:
             unheard = verdict is not None and verdict[1] in ("echo", "background")
             return [], verdict[1] if unheard and verdict is not None else ""
         if verdict is not None and verdict[0] == "resume":
+            self._heard_echo(verdict[1])
             return self.give_back(utterance, verdict[1]), verdict[1]
-        if utterance.doubt is not None and not self.protected:
+        command = barge_in.is_command(utterance.text or "", self._hearing.lexicon)
+        if utterance.doubt is not None and not command and not self.protected:
             # Nobody is stopped by words that nobody understood.
             return self.give_back(utterance, utterance.doubt), utterance.doubt
         return ([] if self.protected else self._carry_out(verdict, utterance)), ""
@@ -120,7 +126,7 @@ class Floor:
         utterance.paused, utterance.resumed = False, True
         # What follows is a new sound.
         utterance.voiced_before_ns, utterance.burst_ns = self._speech.voiced_ns, 0
-        utterance.words_asked, utterance.told = 0, ""
+        utterance.words_asked, utterance.answers, utterance.told = 0, 0, None
         return [do.ResumePlayout(reason)]
 
     def _carry_out(self, verdict: barge_in.Verdict, utterance: Utterance) -> list[do.Decision]:
@@ -129,9 +135,16 @@ class Floor:
                 utterance.stopped, utterance.paused = True, False
                 return [do.StopPlayout(utterance.number, utterance.onset_ns, reason)]
             case ("resume", reason):
+                self._heard_echo(reason)
                 return self.give_back(utterance, reason)
             case _:
                 return []
+
+    def _heard_echo(self, reason: str) -> None:
+        below_db = self._hearing.level.below_usual_db(self._speech.level_db) if reason == "echo" else None
+        if below_db is not None:
+            known_db = self._echo_below_db
+            self._echo_below_db = below_db if known_db is None else min(known_db, below_db)
 
     def _voiced_ms(self, utterance: Utterance) -> float:
         return (self._speech.voiced_ns - utterance.voiced_before_ns) / MS
@@ -148,6 +161,7 @@ class Floor:
             distant=level.distant(self._speech.level_db) or (above_db is not None and above_db < barge_in.MURMUR_DB),
             below_usual_db=level.below_usual_db(self._speech.level_db),
             noisy=above_db is not None and above_db < barge_in.NOISY_DB,
+            echo_below_db=self._echo_below_db,
         )
 
     def _overheard(self) -> barge_in.Overheard:

@@ -2,7 +2,6 @@
 
 from services.common.settings import TurnSettings
 from services.orchestrator.turns import signals as on
-from services.orchestrator.turns.barge_in import TOLD_LOGPROB
 from services.orchestrator.turns.completeness import read
 from services.orchestrator.turns.endpoint import Wait, endpoint_wait
 from services.orchestrator.turns.expectation import OPEN, Expectation
@@ -45,7 +44,7 @@ class Hearing:
 
     def wait(self, utterance: Utterance) -> Wait:
         """How long after its last voiced frame it is over, as known so far."""
-        return endpoint_wait(self._settings, utterance.probability, utterance.reading, self.caller)
+        return endpoint_wait(self._settings, utterance.probability, utterance.reading, self.caller, utterance.fall_db)
 
     def ask_due_ns(self, utterance: Utterance, last_voiced_ns: int) -> int | None:
         """When the turn model is asked again: only where its answer can still change the wait."""
@@ -57,11 +56,6 @@ class Hearing:
     def asked_model(self, utterance: Utterance, silence_ns: int) -> None:
         """It is asked now. Times that have passed together are one question."""
         utterance.asks = sum(silence_ns >= ms * MS for ms in ASK_AGAIN_MS)
-
-    def sure(self, asked: on.PartialText) -> bool:
-        """Words that may stop the agent before the sound is over."""
-        invented = asked.no_speech_prob > self._settings.low_score_no_speech
-        return asked.avg_logprob >= TOLD_LOGPROB / (2 if invented else 1)
 
     def doubt(self, final: on.FinalText, voiced_ms: float) -> Doubt | None:
         """Why these words must not be acted upon; None: they may."""

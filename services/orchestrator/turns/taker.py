@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from services.common.settings import TurnSettings
 from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns import signals as on
+from services.orchestrator.turns.barge_in import Told
 from services.orchestrator.turns.floor import Floor
 from services.orchestrator.turns.hearing import Hearing
 from services.orchestrator.turns.keypad import KeyCollector, rule_for
@@ -32,6 +33,8 @@ FRAMES_MISSING_MS = 150
 FAIL_AFTER_LATE_MS = 8_000
 # Without text, speech shorter than this is not worth asking "what did you say?".
 UNCLEAR_VOICED_MS = 500
+# It is where one word answers the question: the recogniser may have missed a "yes".
+UNCLEAR_ANSWER_MS = 200
 MAX_UTTERANCE_MS = 28_000
 # Speech that begins so soon after an end of turn was its continuation: the end came too early.
 CUT_OFF_MS = 1_500
@@ -73,6 +76,11 @@ class TurnTaker:
     def last_voiced_ns(self) -> int:
         """End of the caller's speech, as far as known."""
         return self._speech.last_voiced_ns
+
+    @property
+    def noisy_line(self) -> bool:
+        """Other voices may be heard in the noise of the line: every partial text counts."""
+        return self._speech.noisy_line
 
     @property
     def caller(self) -> CallerPauses:
@@ -164,6 +172,7 @@ class TurnTaker:
     def _dip(self, utterance: Utterance, at_ns: int) -> None:
         self._speech.dip()
         utterance.dipped = True
+        utterance.fall_db = self._speech.fall_db
         if utterance.keyed:
             self._close(do.Discard(utterance.number, "keys"), at_ns)
         else:
@@ -175,8 +184,16 @@ class TurnTaker:
         pause_ns = self._speech.pause_ns
         utterance.went_on((pause_ns - self._pause_ns(utterance)) / MS)
         self._hearing.read(utterance)
-        self.caller.paused(pause_ns / MS)
+        utterance.pauses_ms.append(pause_ns / MS)
+        if not self._speech.noisy_line:
+            self._learn_pauses(utterance)
         self._out.append(do.ResumeSpeech(utterance.number))
+
+    def _learn_pauses(self, utterance: Utterance) -> None:
+        """They were the caller's: words came behind them, or nobody else is on the line."""
+        for pause_ms in utterance.pauses_ms:
+            self.caller.paused(pause_ms)
+        utterance.pauses_ms.clear()
 
     # ---- what is made of it
 
@@ -187,20 +204,40 @@ class TurnTaker:
 
     def _on_partial(self, signal: on.PartialText) -> None:
         utterance = self._match(signal.utterance)
-        if utterance is not None:
-            utterance.partial_came(signal.text)
-            if signal.asked:
-                utterance.told = signal.text if self._hearing.sure(signal) else ""
-            self._hearing.read(utterance)
+        if utterance is None:
+            return
+        if signal.asked:
+            utterance.told = Told(signal.text, signal.avg_logprob, signal.no_speech_prob)
+            utterance.answers += 1
+            if signal.text and not utterance.told.sure(self.settings.low_score_no_speech):
+                # Words with known doubts are judged with them, not as a partial text, which comes without.
+                return
+        utterance.partial_came(signal.text)
+        self._look_for_noise(utterance, signal)
+        self._hearing.read(utterance)
+
+    def _look_for_noise(self, utterance: Utterance, signal: on.PartialText) -> None:
+        """On a noisy line what goes on without new words is not the caller: the silence has lasted since the last."""
+        if utterance.dipped or signal.asked or not self._speech.noisy_line or self._floor.contested_by(utterance):
+            return
+        if not utterance.idle(signal.text, signal.at_ns):
+            return
+        utterance.recall(signal.at_ns)
+        self._hearing.read(utterance)
+        if signal.at_ns >= self._turn_deadline_ns(utterance):
+            self._dip(utterance, signal.at_ns)
+        else:
+            utterance.forget()
 
     def _on_text(self, signal: on.FinalText) -> None:
         utterance = self._match(signal.utterance)
         if utterance is None or not utterance.dipped:
             return
-        utterance.text_came(signal.text.strip(), self._speech.last_voiced_ns, noisy_line=self._speech.noisy_line)
         utterance.text_ns = signal.at_ns
-        utterance.logprob = signal.avg_logprob
-        utterance.doubt = self._hearing.doubt(signal, self._speech.voiced_ns / MS)
+        doubt = self._hearing.doubt(signal, self._speech.voiced_ns / MS)
+        last_voiced_ns, noisy = self._speech.last_voiced_ns, self._speech.noisy_line
+        if utterance.text_came(signal.text.strip(), signal.avg_logprob, doubt, last_voiced_ns, noisy_line=noisy):
+            self._learn_pauses(utterance)
         self._hearing.read(utterance)
         decided, unheard = self._floor.judge(utterance)
         self._out += decided
@@ -301,7 +338,7 @@ class TurnTaker:
             wait_ms = max(wait_ms, self.final_deadline_ms) + (FAIL_AFTER_LATE_MS if utterance.late else 0)
         elif utterance.forced:
             wait_ms = 0
-        ended_ns = utterance.words_end_ns if utterance.text else self._speech.last_voiced_ns
+        ended_ns = utterance.words_end_ns if utterance.words else self._speech.last_voiced_ns
         return ended_ns + wait_ms * MS
 
     def _speculation_due_ns(self, utterance: Utterance) -> int | None:
@@ -345,10 +382,13 @@ class TurnTaker:
             self._answer(utterance, decided_ns, at_ns)
         elif utterance.doubt is not None:
             self._ask_what(do.UnclearTurn(utterance.number, self._speech.last_voiced_ns, utterance.doubt), at_ns)
-        elif self._speech.voiced_ns >= UNCLEAR_VOICED_MS * MS:
+        elif self._speech.voiced_ns >= self._unclear_ms() * MS:
             self._ask_what(do.UnclearTurn(utterance.number, self._speech.last_voiced_ns), at_ns)
         else:
             self._close(do.Discard(utterance.number, "no words"), at_ns)
+
+    def _unclear_ms(self) -> int:
+        return UNCLEAR_ANSWER_MS if self._hearing.expected.kind in ("yes_no", "choice") else UNCLEAR_VOICED_MS
 
     def _answer(self, utterance: Utterance, decided_ns: int, at_ns: int) -> None:
         last_voiced_ns = self._speech.last_voiced_ns

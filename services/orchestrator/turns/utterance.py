@@ -1,9 +1,10 @@
 """What the turn-taker remembers of the utterance in progress."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Literal
 
+from services.orchestrator.turns.barge_in import Told
 from services.orchestrator.turns.completeness import Reading
 from services.orchestrator.turns.lexicon.words import words_of
 
@@ -13,6 +14,8 @@ Doubt = Literal["low score", "language"]
 SHORT_DIP_MS = 120
 LATER_EACH_MS = 40
 LATER_MOST_MS = 120
+# Partial texts in a row without a new word, after which noise is not taken for speech: with words understood, and not.
+IDLE_PARTIALS, IDLE_PARTIALS_UNCLEAR = 2, 4
 
 
 @dataclass(slots=True)
@@ -29,12 +32,15 @@ class Utterance:
     probability: float | None = None
     probability_ns: int = 0
     asks: int = 0
+    # How far the voice fell at the dip, dB; None: not known.
+    fall_db: float | None = None
     partial: str = ""
     # What the last two partial texts agree on, and how many in a row had no words.
     agreed: str = ""
-    # What the recogniser said when it was asked, where it was sure; how often it was asked about this sound.
-    told: str = ""
+    # What the recogniser said when it was asked; how often it was asked about this sound, and answered.
+    told: Told | None = None
     words_asked: int = 0
+    answers: int = 0
     wordless: int = 0
     text: str | None = None
     text_ns: int = 0
@@ -42,12 +48,20 @@ class Utterance:
     # How many words there were at the latest dip that brought new ones, and where speech ended then.
     words: int = 0
     words_end_ns: int = 0
+    # On a noisy line: a partial text said so, whose time is not that of the last word.
+    words_guessed: bool = False
+    # The newest text without doubts, and its log-probability.
+    understood: tuple[str, float] | None = None
+    # So many partial texts in a row brought no new words although speech goes on.
+    idle_partials: int = 0
     doubt: Doubt | None = None
     reading: Reading | None = None
     late: bool = False
     asked_again: bool = False
     # Dips that were void at once, and replies that were prepared for nothing.
     short_dips: int = 0
+    # Pauses in it that may have been the caller's.
+    pauses_ms: list[float] = field(default_factory=list)
     speculated: str | None = None
     speculations: int = 0
     # Of them, those of the pause that lasts now.
@@ -70,12 +84,45 @@ class Utterance:
         self.wordless = 0 if now else self.wordless + 1
         self.partial = text
 
-    def text_came(self, text: str, last_voiced_ns: int, *, noisy_line: bool) -> None:
-        """Words up to the dip. On a noisy line sound that adds none was not the caller: the silence counts on."""
-        count = len(words_of(text))
-        if not noisy_line or count > self.words:
-            self.words, self.words_end_ns = count, last_voiced_ns
-        self.text = text
+    def text_came(
+        self, text: str, logprob: float, doubt: Doubt | None, last_voiced_ns: int, *, noisy_line: bool
+    ) -> bool:
+        """Words up to the dip: whether there are new ones. On a noisy line sound that adds none was not the caller: the
+        silence counts on, and what was understood before stands where the noise behind it drowns it.
+        """
+        count = _count(text)
+        new = count > self.words
+        guessed = self.words_guessed and self.idle_partials < IDLE_PARTIALS
+        if not noisy_line or new or guessed:
+            self.words, self.words_end_ns, self.words_guessed = count, last_voiced_ns, False
+        if noisy_line and self.understood is not None and (not text or doubt is not None):
+            text, logprob = self.understood
+            doubt = None
+        elif text and doubt is None:
+            self.understood = text, logprob
+        self.text, self.logprob, self.doubt = text, logprob, doubt
+        return new
+
+    def idle(self, partial: str, at_ns: int) -> bool:
+        """Speech goes on and partial texts bring no new words, for so long that it hardly is the caller's."""
+        agreed = _count(self.agreed)
+        if agreed > self.words:
+            self.words, self.words_end_ns, self.words_guessed = agreed, at_ns, True
+            self.idle_partials = 0
+        elif _count(partial) > self.words:
+            self.idle_partials = 0
+        else:
+            self.idle_partials += 1
+        return self.idle_partials >= (IDLE_PARTIALS if self.understood is not None else IDLE_PARTIALS_UNCLEAR)
+
+    def recall(self, at_ns: int) -> None:
+        """What was understood is all there is."""
+        self.text, self.logprob = self.understood or ("", 0.0)
+        self.text_ns = at_ns
+
+    def forget(self) -> None:
+        """It may not be, yet."""
+        self.text, self.logprob = None, 0.0
 
     @property
     def later_dip_ms(self) -> int:
@@ -86,6 +133,11 @@ class Utterance:
         """Speech went on, so long after the dip: what was thought of it is void."""
         self.short_dips += after_dip_ms < SHORT_DIP_MS
         self.dipped = self.late = self.asked_again = False
-        self.probability = self.text = self.speculated = self.doubt = None
+        self.probability = self.text = self.speculated = self.doubt = self.fall_db = None
         self.asks = self.in_this_dip = 0
         self.logprob = 0.0
+
+
+def _count(text: str) -> int:
+    """How much was said: words, and the digits of numbers, whose grouping changes from text to text."""
+    return sum(len(word) if word.isdigit() else 1 for word in words_of(text))

@@ -63,6 +63,11 @@ LEXICON = Lexicon(
         """mhm mm mmm hm hmm aha ah ach oh ja jo jaja genau okay ok gut klar so verstehe ich stimmt richtig alles prima
         super echt toll schön"""
     ),
+    listening=phrases("alles klar | verstehe | in ordnung | ja ja | genau | okay | ach so | sehr gut | ich verstehe"),
+    commands=phrases(
+        """stopp | stop | halt | moment | nein | warten sie | warte | entschuldigung | wie bitte | hallo | hören sie |
+        falsch | nicht | einen moment | eine frage | was | wer | warum | welche | hilfe | abbrechen | langsamer"""
+    ),
     numbers={
         "null": "0",
         **_ONES,

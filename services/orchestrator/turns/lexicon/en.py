@@ -51,7 +51,19 @@ LEXICON = Lexicon(
     polite=words("please thanks thank you that's is that it of course very much sir madam ma'am it's i do am"),
     backchannels=words(
         """mhm mm mmm mmhm mhmm hm hmm uh huh uhhuh aha ah oh yeah yep yes ok okay right sure i see good great fine
-        alright all got it wow really nice cool exactly true"""
+        alright all got it wow really nice cool exactly true mhmm mkay ow aw ooh yup ya perfect understood lovely
+        thank thanks you"""
+    ),
+    listening=phrases(
+        """got it | all right | i see | uh huh | mm hmm | okay | right | oh okay | oh i see | yes yes | yeah yeah |
+        okay okay | all good | of course | sounds good | makes sense | i know | thank you"""
+    ),
+    commands=phrases(
+        """stop | wait | hold on | hang on | no | nope | listen | excuse me | sorry | pardon | what | who | why |
+        which | hello | help | cancel | wrong | repeat | say that again | be quiet | shut up | enough | not that |
+        not me | one moment | one second | just | slow down | go back | let me | operator | agent | next | too |
+        actually | but | please | look | i need | i want | i said | i don't | can i | can you | could you |
+        that's not"""
     ),
     numbers={
         "zero": "0",

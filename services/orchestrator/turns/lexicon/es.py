@@ -26,6 +26,11 @@ LEXICON = Lexicon(
     plain_answers=words("sí si no"),
     polite=words("por favor gracias muchas señor señora de eso es"),
     backchannels=words("mhm mm mmm hm ajá aja ah oh sí si ya claro vale bien bueno exacto"),
+    listening=phrases("ya veo | de acuerdo | muy bien | entiendo | vale vale | claro que sí | está bien"),
+    commands=phrases(
+        """pare | espere | espera | un momento | no | perdón | perdone | disculpe | oiga | qué | quién | cómo | hola |
+        ayuda | cancele | repita | más despacio"""
+    ),
     numbers={"cero": "0", "un": "1", **{word: str(value) for value, word in enumerate(_NUMBERS.split(), 1)}},
     repeats={"doble": 2, "triple": 3},
     magnitudes={"cien": 2, "ciento": 2, "mil": 3},

@@ -28,6 +28,11 @@ LEXICON = Lexicon(
     plain_answers=words("oui ouais non"),
     polite=words("merci s'il vous plaît monsieur madame bien beaucoup c'est ça"),
     backchannels=words("mhm mm mmm hm ah oh oui ouais d'accord ok bien voilà exact bon"),
+    listening=phrases("d'accord | je vois | très bien | entendu | oui oui | bien sûr | ça marche"),
+    commands=phrases(
+        """stop | arrêtez | attendez | un moment | un instant | non | pardon | excusez-moi | écoutez | quoi | qui |
+        comment | allô | aide | annulez | répétez | plus lentement"""
+    ),
     numbers={
         "zéro": "0",
         "une": "1",

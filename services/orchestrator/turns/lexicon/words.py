@@ -56,6 +56,10 @@ class Lexicon:
     # Said beside an answer without changing it: "yes please", "no thank you".
     polite: frozenset[str] = frozenset()
     backchannels: frozenset[str] = frozenset()
+    # Those of more than one word, or long enough to be misheard as other words.
+    listening: frozenset[tuple[str, ...]] = frozenset()
+    # How people begin who take the floor.
+    commands: frozenset[tuple[str, ...]] = frozenset()
     laughter: frozenset[str] = field(default_factory=lambda: words("ha haha hahaha heh hehe hah ahaha hihi haa ahh"))
     numbers: dict[str, str] = field(default_factory=dict)
     repeats: dict[str, int] = field(default_factory=dict)
