@@ -23,8 +23,9 @@ from services.orchestrator.bundles.checks import validate_directory
 from services.orchestrator.clients.embed import EmbedClient
 from services.orchestrator.clients.llm import LlmClient, LlmReply
 from services.orchestrator.dialogue.history import Message
+from services.orchestrator.dialogue.locales import pack
 from services.orchestrator.dialogue.model import Legal
-from services.orchestrator.dialogue.understanding.examples import Likeness, Opinion
+from services.orchestrator.dialogue.understanding.examples import Likeness, Opinion, without_fillers
 from services.orchestrator.dialogue.understanding.understander import Knowledge, ModelUnderstander, learn
 
 AGENTS = Path(__file__).resolve().parents[2] / "deploy" / "agents"
@@ -126,9 +127,13 @@ async def _one(
     said = await subject.understand(1, Personal(case.words), (), 1.0, legal, Personal(""))
     ms = (CLOCK.now_ns() - began_ns) / 1e6
     waited = model.asked > before
+    if said.rest is not None:
+        await said.rest.aclose()
     proposed = await subject.propose(case.words, legal)
-    [vector] = await embedder.examples([case.words])
-    opinion = known.examples.opinion(case.words, np.asarray(vector))
+    await proposed.drop()
+    bare = without_fillers(case.words, pack(case.locale).language.fillers)
+    [vector] = await embedder.examples([bare])
+    opinion = known.examples.opinion(bare, np.asarray(vector))
     started = [act.name for act in said.acts if act.kind == "start"]
     started += ["person" for act in said.acts if act.kind == "person"]
     starts = None if proposed.acts is None else tuple(

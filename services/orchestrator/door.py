@@ -6,7 +6,20 @@ from services.common.personal import Personal
 from services.orchestrator import events as ev
 from services.orchestrator.call_context import CallContext
 from services.orchestrator.control.model import Allowed, Denied, Proposal, Scalar
-from services.orchestrator.dialogue.model import EffectDone, Identified, Judge, Judged, Perform, Read, ReadDone, Say
+from services.orchestrator.dialogue.model import (
+    EffectDone,
+    FindWaiting,
+    Identified,
+    Judge,
+    Judged,
+    Perform,
+    Read,
+    ReadDone,
+    Say,
+    TakeBack,
+    TakenBack,
+    WaitingFound,
+)
 from services.orchestrator.dialogue.ports import Control
 
 
@@ -72,6 +85,25 @@ class Door(Control):
             )
         )
         return done
+
+    async def waiting(self, find: FindWaiting) -> WaitingFound:
+        """As the layer does."""
+        return await self._control.waiting(find)
+
+    async def take_back(self, take_back: TakeBack) -> TakenBack:
+        """Logged like an act."""
+        began_ns = self._ctx.clock.now_ns()
+        taken = await self._control.take_back(take_back)
+        self._ctx.log(
+            ev.ActEnded(
+                at_ns=self._took(began_ns),
+                turn=self._turn(),
+                tool="",
+                effect_id=take_back.effect_id,
+                state=taken.how,
+            )
+        )
+        return taken
 
     def asked(self, proposal: Proposal, speech: int) -> None:
         """`speech` reads it back."""

@@ -123,7 +123,7 @@ class AudioLevel:
         self.run.add(played)
         self.run.acts.update(one.kind for one in seen.done)
         ok = not findings.end_state
-        self.run.trends.add(Counted(scenario.id, transcript, ok, [], "person" in scenario.wants, None))
+        self.run.trends.add(Counted(scenario.id, transcript, ok, [], "person" in scenario.wants, {}, None))
         return played
 
     async def _call(

@@ -15,7 +15,7 @@ from typing import Protocol
 from rapidfuzz import fuzz
 
 from services.cli.evals.transcript import Transcript
-from services.cli.evals.trends import Entity
+from services.cli.evals.trends import Entity, Hearing
 from services.common.clock import VirtualClock
 from services.common.errors import UnavailableError
 from services.common.personal import Personal
@@ -24,6 +24,7 @@ from services.orchestrator.bundles.model import Slot
 from services.orchestrator.clients.llm import LlmReply
 from services.orchestrator.dialogue.history import Message
 from services.orchestrator.dialogue.locales import LocalePack, pack
+from services.orchestrator.dialogue.locales.tokens import tokens_of
 from services.orchestrator.dialogue.model import Act, Legal, Reading, SlotData, Understood
 from services.orchestrator.dialogue.understanding import prompt
 from services.orchestrator.dialogue.understanding.examples import Examples, Floats, phrases
@@ -83,10 +84,11 @@ class Understanding(Protocol):
 
 @dataclass(slots=True)
 class Noted:
-    """What understanding made of the values that were said, for the trends."""
+    """What understanding made of the values that were said, and how each turn was heard, for the trends."""
 
     locale: str
     entities: list[Entity] = field(default_factory=list)
+    hearing: dict[int, Hearing] = field(default_factory=dict)
 
 
 # Locale, seed, where slips are noted, where values are noted, whether slips may happen.
@@ -145,13 +147,13 @@ class ScriptedModel:
         act, say = (f"start {goal}" if goal else NOTHING), ""
         if self._chance.random() < self._slips.other_goal:
             act = f"start {self._chance.choice(sorted(self._bundle.goals))}"
-            self._transcript.planted.append("another goal")
+            self._transcript.plant("another goal")
         elif self._chance.random() < self._slips.illegal_act:
             act = "perform create_refund 90000"
-            self._transcript.planted.append("an act that is not legal")
+            self._transcript.plant("an act that is not legal")
         elif not goal and self._chance.random() < self._slips.claim_as_text:
             say = self._chance.choice(_CLAIMS.get(self._locale[:2], _CLAIMS["en"]))
-            self._transcript.planted.append("a claim as free text of the model")
+            self._transcript.plant("a claim as free text of the model")
         yield LlmReply(prompt.answer(act, say))
         yield LlmReply(ended="stop")
 
@@ -189,10 +191,22 @@ class Watching:
         understood = await self._inner.understand(turn, words, alternatives, heard, legal, context)
         said = next((one.text for one in reversed(self._transcript.caller()) if one.turn == turn), "")
         if len(self._transcript.planted) == planted:
+            self._noted.hearing[turn] = self._hearing(legal.asked, said, words.reveal())
             for act in understood.acts:
                 if act.kind == "fill" and act.reading is not None:
                     self._note(act.name, act.reading.data.reveal(), said)
         return understood
+
+    def _hearing(self, asked: str, said: str, heard: str) -> Hearing:
+        """Of the slot that was asked for, by its value; of anything else, by the words that carry meaning."""
+        if asked not in self._reader.bundle.slots:
+            return "clear" if self._reader.content(said) == self._reader.content(heard) else "misheard"
+        truth, taken = self._reader.read(asked, said), self._reader.read(asked, heard)
+        if truth is None or taken is None:
+            return "clear" if truth is taken else "misheard"
+        if truth.data.reveal() != taken.data.reveal():
+            return "misheard"
+        return "ambiguous" if truth.rivals else "clear"
 
     def _note(self, name: str, data: SlotData, said: str) -> None:
         truth = self._reader.read(name, said)
@@ -213,6 +227,12 @@ class Reader:
         slot: Slot = self.bundle.slots[name]
         found = self.pack.read(slot, text, today=TODAY, confusable=self.bundle.agent.lexicon.confusable)
         return found[0] if found else None
+
+    def content(self, text: str) -> list[str]:
+        """The words without those that carry no meaning."""
+        language = self.pack.language
+        tokens = tokens_of(text, language.fillers)
+        return [token.text for token in tokens if token.text not in language.carriers]
 
 
 class Slipping:
@@ -288,7 +308,7 @@ class Slipping:
         return Act("fill", name, Reading(Personal(data, "slot"), Personal(evidence, "words"), 0.99))
 
     def _planted(self, name: str, acts: list[Act]) -> list[Act]:
-        self._transcript.planted.append(name)
+        self._transcript.plant(name)
         return acts
 
     def _happens(self, rate: float) -> bool:

@@ -4,13 +4,13 @@ Nothing is replaced but the line (sentences are collected instead of spoken) and
 understanding made of each turn is noted beside, for the trends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.cli.evals.noise import Heard
 from services.cli.evals.play import Reaction, Sentence
 from services.cli.evals.proposer import Noted
-from services.cli.evals.trends import Entity
+from services.cli.evals.trends import Entity, Hearing
 from services.common.personal import Personal
 from services.orchestrator.control.facade import ControlLayer
 from services.orchestrator.dialogue.model import Expect, Say
@@ -105,6 +105,10 @@ class SessionAgent:
     def entities(self) -> Sequence[Entity]:
         """What was understood beside what was said."""
         return self._noted.entities
+
+    def hearing(self) -> Mapping[int, Hearing]:
+        """How each turn was heard."""
+        return self._noted.hearing
 
     async def _reaction(self) -> Reaction:
         await self._session.idle()

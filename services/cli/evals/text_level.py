@@ -18,6 +18,7 @@ from services.cli.evals.play import Conversation
 from services.cli.evals.result import Played, Run
 from services.cli.evals.runtime import Runtime
 from services.cli.evals.said import claims
+from services.cli.evals.session_agent import SessionAgent
 from services.cli.evals.transcript import Transcript
 from services.cli.evals.trends import Counted
 from services.cli.evals.world import Stage
@@ -141,7 +142,7 @@ class TextLevel:
         played = Played(plan.name, plan.run, findings, transcript, expected, came)
         self.run.add(played)
         self.run.acts.update(one.kind for one in seen.done)
-        self.run.trends.add(self._counted(plan, caller, transcript, seen, agent.entities(), ok=not findings.end_state))
+        self.run.trends.add(self._counted(plan, caller, transcript, seen, agent, ok=not findings.end_state))
         return played
 
     def _caller(self, plan: Plan, chance: random.Random) -> tuple[Caller, str, str]:
@@ -194,7 +195,7 @@ class TextLevel:
         caller: Caller,
         script: Transcript,
         seen: Judged,
-        entities: Sequence[Any],
+        agent: SessionAgent,
         *,
         ok: bool,
     ) -> Counted:
@@ -205,7 +206,7 @@ class TextLevel:
         success: bool | None = ok
         if plan.scenario is None:
             success = None if script.over.how == "hung_up" and told is None else told is not None
-        return Counted(plan.name, script, success, entities, handoff, told)
+        return Counted(plan.name, script, success, agent.entities(), handoff, agent.hearing(), told)
 
 
 def _wishes(caller: Caller) -> Sequence[Any]:

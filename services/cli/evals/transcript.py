@@ -101,6 +101,13 @@ class Transcript:
     over: Over = field(default_factory=lambda: Over("hung_up"))
     # What the scripted proposer put in that nobody said, by name: the gates' tests, not the caller's words.
     planted: list[str] = field(default_factory=list)
+    # The caller's turns in which it did.
+    planted_turns: set[int] = field(default_factory=set)
+
+    def plant(self, name: str) -> None:
+        """Something was put into the caller's last turn."""
+        self.planted.append(name)
+        self.planted_turns.add(next((one.turn for one in reversed(self.spoken) if one.who == "caller"), 0))
 
     def agent(self) -> list[Spoken]:
         """What the agent said."""

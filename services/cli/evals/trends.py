@@ -2,11 +2,17 @@
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from services.cli.evals.transcript import CLARIFIES, Spoken, Transcript
+from services.cli.evals.transcript import Transcript
+
+# misheard: another value, or words that matter are wrong; ambiguous: as it was said it may be several values.
+Hearing = Literal["misheard", "ambiguous", "clear"]
+# Questions that name what may have been meant; sentences that say that nothing was taken.
+ASKS = frozenset({"talk.which", "talk.which_goal", "talk.is_it"})
+NOT_TAKEN = frozenset({"talk.not_heard", "talk.none_found"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +33,19 @@ class Counted:
     success: bool | None
     entities: Sequence[Entity]
     wanted_person: bool
+    # How each of the caller's turns was heard, as far as that is known (of planted slips it is not).
+    hearing: Mapping[int, Hearing]
     # Caller turns until the goal was done.
     turns_to_goal: int | None
 
 
 @dataclass(slots=True)
 class _Clarified:
-    asked: int = 0
-    asked_rightly: int = 0
-    unsure: int = 0
-    unsure_caught: int = 0
+    # Questions by why they were needed, or "needless", and by sentence.
+    why: Counter[str] = field(default_factory=Counter)
+    by_sentence: Counter[str] = field(default_factory=Counter)
+    # What followed words that were misheard.
+    misheard: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -72,16 +81,21 @@ class Trends:
         }
 
     def _clarification(self) -> dict[str, Any]:
-        """A clarification is right after words that were misheard; misheard words are caught by one, or by a read-back
-        that the caller then corrects or that names the right value."""
+        """A question is needed after words that were misheard, or that as they were said may be several values or
+        records. Words that were misheard are caught by one, by not being taken, or by a read-back later in the call.
+        """
         total = _Clarified()
         for one in self.counted:
-            _clarified(one.transcript.spoken, total)
+            _clarified(one, total)
+        needed, misheard = sum(total.why.values()) - total.why["needless"], sum(total.misheard.values())
         return {
-            "asked": total.asked,
-            "misheard": total.unsure,
-            "precision": _share(total.asked_rightly, total.asked),
-            "recall": _share(total.unsure_caught, total.unsure),
+            "asked": sum(total.why.values()),
+            "why": dict(sorted(total.why.items())),
+            "needless_by_sentence": dict(sorted(total.by_sentence.items())),
+            "precision": _share(needed, sum(total.why.values())),
+            "misheard": misheard,
+            "then": dict(sorted(total.misheard.items())),
+            "recall": _share(misheard - total.misheard["went on"], misheard),
         }
 
     def _entities(self) -> dict[str, Any]:
@@ -112,22 +126,32 @@ class Trends:
         }
 
 
-def _clarified(spoken: Sequence[Spoken], total: _Clarified) -> None:
-    for index, one in enumerate(spoken):
-        if one.who != "caller":
+def _clarified(one: Counted, total: _Clarified) -> None:
+    spoken = one.transcript.spoken
+    for index, said in enumerate(spoken):
+        hearing = one.hearing.get(said.turn)
+        if said.who != "caller" or said.keys or hearing is None:
             continue
-        after = []
-        for said in spoken[index + 1 :]:
-            if said.who == "caller":
-                break
-            after.append(said.prompt)
-        asks = bool(CLARIFIES & set(after))
-        unsure = bool(one.notes)
-        total.asked += asks
-        total.asked_rightly += asks and unsure
-        total.unsure += unsure
-        reads_back = any(prompt.endswith("readback") for prompt in after)
-        total.unsure_caught += unsure and (asks or reads_back)
+        later = [after.prompt for after in spoken[index + 1 :] if after.who == "agent"]
+        next_one = (at for at, after in enumerate(spoken[index + 1 :], index + 1) if after.who == "caller")
+        after = [reply.prompt for reply in spoken[index + 1 : next(next_one, len(spoken))]]
+        asked = next((prompt for prompt in after if prompt in ASKS), "")
+        if asked:
+            # Which of several records: those the words fit are several.
+            several = hearing == "clear" and asked == "talk.which"
+            why = "ambiguous" if several else "needless" if hearing == "clear" else hearing
+            total.why[why] += 1
+            total.by_sentence[asked] += why == "needless"
+        if hearing == "misheard":
+            total.misheard[_then(asked, after, later)] += 1
+
+
+def _then(asked: str, after: Sequence[str], later: Sequence[str]) -> str:
+    if asked:
+        return "asked"
+    if NOT_TAKEN & set(after):
+        return "not taken"
+    return "read back" if any(prompt.endswith("readback") for prompt in later) else "went on"
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -113,6 +113,16 @@ class Executor:
                 row = await held.move(row, "failed", reason="waited too long")
             return row.outcome()
 
+    async def take_back(self, bundle: Bundle, row: EffectRow, reason: str) -> Outcome:
+        """The caller does not want it any more: ended where it still waits, and left alone where it does not."""
+        tool = bundle.tools.get(row.tool)
+        names = _locks(tool, row, row.subject) if tool is not None else [_own_lock(row.idempotency_key)]
+        async with self.effects.locked(names, LOCK_WAIT_S) as held:
+            row = await held.get(row.effect_id)
+            if row.state == "queued":
+                row = await held.move(row, "failed", reason=reason, only=("queued",))
+            return row.outcome()
+
     async def recover(self, bundle: Bundle, row: EffectRow, subject: str) -> Outcome:
         """Settle an attempt that a dead worker, or a lost answer, left open. What was never sent is not sent now."""
         tool = bundle.tools[row.tool]

@@ -35,8 +35,10 @@ from services.orchestrator.control.reread import Reread
 from services.orchestrator.control.room import ControlRoom
 from services.orchestrator.control.trail import Trail
 from services.orchestrator.control.validate import check as check_evidence
+from services.orchestrator.control.withdraw import TAKEN_BACK, take_back, waiting_acts
 from services.orchestrator.dialogue.model import (
     EffectDone,
+    FindWaiting,
     Identified,
     Judge,
     Judged,
@@ -44,6 +46,9 @@ from services.orchestrator.dialogue.model import (
     Read,
     ReadDone,
     Say,
+    TakeBack,
+    TakenBack,
+    WaitingFound,
 )
 from services.orchestrator.store.call_keys import KnownCaller
 from services.orchestrator.store.effects import NewEffect
@@ -105,7 +110,8 @@ class ControlLayer:
             self.ledger.read(tool, known)
         for row in await self._room.effects.of_call(self._call_id):
             self.ledger.done(row.tool, row.outcome())
-            self._begun.add(row.request_hash)
+            if row.reason != TAKEN_BACK:
+                self._begun.add(row.request_hash)
         who = await self._room.effects.keys.recall(self._call_id)
         if who.subject:
             self.caller.subject, self.caller.level = who.subject, who.level
@@ -188,6 +194,32 @@ class ControlLayer:
             self._trail.note("control.mismatch", {"tool": tool}, self.caller.subject)
             return EffectDone(number, tool, None, mismatch=True)
         return EffectDone(number, tool, outcome)
+
+    # ---- what waits
+
+    async def waiting(self, decision: FindWaiting) -> WaitingFound:
+        """Acts of this caller's that wait for their back end, of this call and of others."""
+        acts = await waiting_acts(self._room, self._bundle, self._call_id, self.caller, decision.tools)
+        return WaitingFound(decision.request, acts)
+
+    async def take_back(self, decision: TakeBack) -> TakenBack:
+        """In a task that outlives the call. What was done meanwhile stays done, and is said to be."""
+        number, effect_id = decision.request, decision.effect_id
+        work = self._room.keep(take_back(self._room, self._bundle, self._call_id, self.caller, effect_id))
+        try:
+            outcome = await asyncio.shield(work)
+        except TrunklineError as error:
+            log.warning("act not taken back", call=self._call_id, effect=effect_id, error=type(error).__name__)
+            return TakenBack(number, "unknown")
+        taken = outcome is not None and outcome.state == "failed" and outcome.reason == TAKEN_BACK
+        how = "taken back" if taken else "refused" if outcome is None else outcome.state
+        self._trail.note("control.take_back", {"effect": effect_id, "result": how}, self.caller.subject)
+        if outcome is None or outcome.state == "failed":
+            if taken and (row := await self._room.effects.get(effect_id)) is not None:
+                # Asked for once more, it is read back once more.
+                self._begun.discard(row.request_hash)
+            return TakenBack(number, "taken back" if taken else "ended")
+        return TakenBack(number, "done" if outcome.state == "committed" else "unknown")
 
     def asked(self, proposal: Proposal, speech: int) -> None:
         """`speech` reads this proposal back; `fill` makes sure that it says its arguments."""

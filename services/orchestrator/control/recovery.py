@@ -12,6 +12,7 @@ from services.orchestrator.control.execute import LaterRecheck
 from services.orchestrator.control.model import Allowed, Denied
 from services.orchestrator.control.review import LoadBundle, Reviewing
 from services.orchestrator.control.room import ControlRoom
+from services.orchestrator.control.withdraw import TAKEN_BACK
 from services.orchestrator.store.effects import EffectRow
 
 log = get_logger(__name__)
@@ -72,6 +73,9 @@ class Recovery:
                 outcome = await executor.again(bundle, row, self._recheck(bundle, row))
         except TrunklineError as error:
             log.warning("act not tried yet", effect=row.effect_id, tool=row.tool, error=type(error).__name__)
+            return
+        if outcome.reason == TAKEN_BACK:
+            # While we waited for it; whoever took it back knows.
             return
         if outcome.state in ("committed", "failed"):
             await self._reviewing.callbacks.promise(row.effect_id, "settled", outcome.state, outcome.reason)

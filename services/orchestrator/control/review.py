@@ -30,6 +30,10 @@ class Reviewing:
         self._room, self._load, self._review_s = room, load, review_s
         self.reviews, self.callbacks = reviews, callbacks
 
+    async def bundle_of(self, row: EffectRow) -> Bundle:
+        """The version that an act was judged by. Raises TrunklineError when it is not there, or not to be trusted."""
+        return await self._load(row.agent_digest)
+
     async def approve(self, review: Review, reviewer: str, request_hash: str, note: str = "") -> Outcome:
         """Record the decision, then do it. Raises ReviewError when the decision does not count."""
         if not review.rule:

@@ -12,7 +12,8 @@ from services.common.personal import Personal
 from services.orchestrator.bundles.model import Slot
 from services.orchestrator.control.model import Scalar
 from services.orchestrator.dialogue.arguments import slots_of
-from services.orchestrator.dialogue.matching import matches
+from services.orchestrator.dialogue.locales.records import ONLY_WORDS
+from services.orchestrator.dialogue.matching import matches, named_by
 from services.orchestrator.dialogue.model import Reading, SlotData
 from services.orchestrator.dialogue.state import Candidate, Given, Question
 from services.orchestrator.dialogue.talk import Talk
@@ -129,11 +130,35 @@ def resolved(talk: Talk, name: str, records: Sequence[Mapping[str, Scalar]]) -> 
         failed(talk, name)
         return
     candidates = [Candidate(given.data, _record(records[index])) for index in found]
-    if len(candidates) == 1 and given.confidence >= spec.accept:
+    if len(candidates) == 1 and _sure(talk, name, given, records[found[0]]):
         given.record, given.settled, given.rivals = candidates[0].record, True, ()
         _focus(talk, name, candidates[0])
         return
     ask_which(talk, name, candidates)
+
+
+def _sure(talk: Talk, name: str, given: Given, record: Mapping[str, Scalar]) -> bool:
+    """Whether the one record that fits is the one meant.
+
+    Words alone are taken with reserve, for they may name nothing. When they are the name of exactly one record, that
+    reserve is lifted, only where all is read back before it is done; what the recogniser doubted stays in doubt.
+    """
+    spec, data = talk.bundle.slots[name], given.data.reveal()
+    if given.confidence >= spec.accept:
+        return True
+    by_name = isinstance(data, Mapping) and named_by(data, record)
+    return by_name and given.confidence / ONLY_WORDS >= spec.accept and _read_back_later(talk, name)
+
+
+def _read_back_later(talk: Talk, name: str) -> bool:
+    """Nothing is done with it at the goal at hand without its being named and agreed to."""
+    frame = talk.state.active
+    tools = [talk.bundle.tools[tool] for tool in talk.bundle.goals[frame.goal].do] if frame is not None else []
+    return all(
+        tool.confirm is not None and tool.confirm.when == "true" and name in talk.read_back_by(tool)
+        for tool in tools
+        if tool.writes and name in slots_of(tool)
+    )
 
 
 def ask_which(talk: Talk, name: str, candidates: Sequence[Candidate]) -> None:

@@ -7,12 +7,12 @@ which count only for the one question that is open.
 from typing import TypeVar
 
 from services.common.personal import Personal
-from services.orchestrator.dialogue import arguments
+from services.orchestrator.dialogue import arguments, taking_back
 from services.orchestrator.dialogue.arguments import slots_of
 from services.orchestrator.dialogue.filling import choose, failed, heard, the_same, undo
 from services.orchestrator.dialogue.goals import open_frame, over, performing, reopen_for, start
 from services.orchestrator.dialogue.locales import LOCALES, pack
-from services.orchestrator.dialogue.model import Act, End, ModelSaid, Reading, Understood
+from services.orchestrator.dialogue.model import FAREWELL, Act, End, ModelSaid, Reading, Understood
 from services.orchestrator.dialogue.outcomes import perform
 from services.orchestrator.dialogue.state import Question
 from services.orchestrator.dialogue.steps import prompt_of
@@ -115,7 +115,7 @@ def _act(talk: Talk, act: Act, said: Understood) -> bool:
         case "affirm":
             return _affirm(talk, said)
         case "deny":
-            return _deny(talk)
+            return _deny(talk, leaves=act.name == FAREWELL)
         case "cancel":
             return _cancel(talk, act.name)
         case "repeat":
@@ -209,6 +209,10 @@ def _affirm(talk: Talk, said: Understood) -> bool:
             return False
         case "confirm":
             _confirmed(talk, question)
+        case "take_back" if not _says_yes(talk, said):
+            return False
+        case "take_back":
+            taking_back.agreed(talk, question)
         case "open":
             talk.ask(Question("open"), "talk.open")
         case "change":
@@ -244,7 +248,7 @@ def _confirmed(talk: Talk, question: Question) -> None:
         perform(talk, frame, made, confirmed=True)
 
 
-def _deny(talk: Talk) -> bool:
+def _deny(talk: Talk, *, leaves: bool) -> bool:
     state, question = talk.state, talk.state.question
     if question is None:
         return False
@@ -257,9 +261,12 @@ def _deny(talk: Talk) -> bool:
             talk.ask(Question("change"), "talk.change")
         case "change":
             return _cancel(talk, "")
+        case "take_back":
+            state.question = None
+            talk.tell("talk.kept")
         case "which_goal":
             state.question = None
-        case "open" if talk.state.frames and not talk.state.requests:
+        case "open" if (talk.state.frames or leaves) and not talk.state.requests:
             talk.goodbye()
         case _:
             return False
@@ -268,6 +275,9 @@ def _deny(talk: Talk) -> bool:
 
 def _cancel(talk: Talk, name: str) -> bool:
     frame = open_frame(talk, name) if name else talk.state.active
+    if frame is None and name:
+        taking_back.look_up(talk, name)
+        return True
     if frame is None:
         return False
     if performing(talk, frame.goal):

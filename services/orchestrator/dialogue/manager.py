@@ -9,6 +9,7 @@ driver (session.py) stores `state` before it acts on the decisions.
 """
 
 from services.orchestrator.bundles.bundle import Bundle
+from services.orchestrator.dialogue import taking_back
 from services.orchestrator.dialogue.filling import plain
 from services.orchestrator.dialogue.goals import needed
 from services.orchestrator.dialogue.hearing import caller_said, keyed, model_said
@@ -25,6 +26,8 @@ from services.orchestrator.dialogue.model import (
     ModelSaid,
     Played,
     ReadDone,
+    TakenBack,
+    WaitingFound,
 )
 from services.orchestrator.dialogue.outcomes import effect_done, identified, judged, read_done
 from services.orchestrator.dialogue.state import DialogueState, Question
@@ -97,8 +100,14 @@ class Dialogue:
                 read_done(talk, event)
             case Judged():
                 judged(talk, event)
+            case WaitingFound():
+                taking_back.found(talk, event)
+            case TakenBack():
+                taking_back.ended(talk, event)
             case Identified():
                 identified(talk, event)
+                if self.state.taking_back and self.state.question is None and not self.state.handed_over:
+                    taking_back.look_up(talk, self.state.taking_back)
         advance(talk)
         if talk.out and (self.state.question is not before or isinstance(event, CallerSaid | CallerKeyed)):
             talk.expect()
@@ -132,6 +141,13 @@ class Dialogue:
             offered=tuple(plain(candidate.record) or _as_fields(candidate.data.reveal()) for candidate in offered),
             rivals=question.goals if question is not None else (),
             active_goal=active.goal if active is not None else "",
+            waiting=tuple(
+                goal
+                for one in state.done
+                if one.state == "queued"
+                for goal, spec in self.bundle.goals.items()
+                if one.tool in spec.do
+            ),
             filled=tuple(name for name, given in state.slots.items() if given.settled),
         )
 
@@ -146,7 +162,7 @@ class Dialogue:
 
     def _forget(self, event: Event) -> None:
         """A person has the call: answers that still come only end what was under way."""
-        if isinstance(event, ReadDone | Judged):
+        if isinstance(event, ReadDone | Judged | WaitingFound | TakenBack):
             self.state.requests.pop(event.request, None)
 
     def _talk(self) -> Talk:
@@ -156,7 +172,7 @@ class Dialogue:
 def _asked(question: Question | None) -> str:
     if question is None:
         return ""
-    if question.kind in ("is_it", "confirm"):
+    if question.kind in ("is_it", "confirm", "take_back"):
         return "yes_no"
     if question.kind == "which_goal":
         return "goal"

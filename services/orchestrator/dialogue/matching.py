@@ -19,6 +19,8 @@ SAME_WORDS = 82
 LEAST_PART = 4
 # Last digits, fewer than there are: at least so many.
 LEAST_DIGITS = 2
+# Likeness of words to a name that they are.
+BY_NAME = 2
 _WORD = re.compile(r"[^\W_]+")
 Plain = Mapping[str, Scalar]
 
@@ -28,6 +30,15 @@ def matches(data: SlotData, records: Sequence[Plain], fields: Sequence[str]) -> 
     scored = [(_score(data, record, fields), index) for index, record in enumerate(records)]
     best = max((score for score, _ in scored), default=0)
     return [index for score, index in scored if score == best and score > 0]
+
+
+def named_by(data: Mapping[str, Scalar], record: Plain) -> bool:
+    """Whether the words are the name of a record, and nothing else is said of it."""
+    there = {name: record.get(name) for name in data}
+    return bool(data) and all(
+        isinstance(said, str) and isinstance(known, str) and not _numeric(known) and _likeness(said, known) == BY_NAME
+        for said, known in ((said, there[name]) for name, said in data.items())
+    )
 
 
 def _score(data: SlotData, record: Plain, fields: Sequence[str]) -> int:
@@ -75,10 +86,10 @@ def _likeness(said: str, known: str) -> int:
     if not said:
         return 0
     if fuzz.token_set_ratio(said, known) >= SAME_WORDS:
-        return 2
+        return BY_NAME
     # German writes as one word what is two: "Debitkarte" names the debit card.
     if len(known) >= LEAST_PART and any(known in word for word in said.split()):
-        return 2
+        return BY_NAME
     words, names = _WORD.findall(said), [name for name in _WORD.findall(known) if len(name) >= LEAST_PART]
     return int(any(fuzz.ratio(word, name) >= SAME_WORDS for word in words for name in names))
 

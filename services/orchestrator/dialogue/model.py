@@ -9,6 +9,8 @@ from services.orchestrator.control.model import Allowed, Denied, Outcome, Propos
 
 # One value, or several named ones: money is {"minor", "currency"}, a reference is the record it resolved to.
 SlotData = Scalar | Mapping[str, Scalar]
+# The name of a "deny" that is a goodbye: nothing is wanted, or nothing more.
+FAREWELL = "farewell"
 ActKind = Literal["start", "fill", "select", "affirm", "deny", "cancel", "person", "repeat", "chat"]
 
 
@@ -29,7 +31,9 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One thing the caller does. `name`: a goal (start, cancel), a slot (fill, select), an `always` signal (person)."""
+    """One thing the caller does. `name`: a goal (start, cancel), a slot (fill, select), an `always` signal (person),
+    FAREWELL (deny).
+    """
 
     kind: ActKind
     name: str = ""
@@ -70,6 +74,8 @@ class Legal:
     offered: tuple[Mapping[str, Scalar], ...] = ()
     rivals: tuple[str, ...] = ()
     active_goal: str = ""
+    # Goals of which an act waits for its back end since this call.
+    waiting: tuple[str, ...] = ()
     filled: tuple[str, ...] = ()
 
 
@@ -132,6 +138,31 @@ class EffectDone:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingAct:
+    """An act of this caller's that waits for its back end. `level`: what it takes to take it back."""
+
+    effect_id: str
+    tool: str
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFound:
+    """What waits of the tools that were asked about; `acts` None: it cannot be looked up."""
+
+    request: int
+    acts: tuple[WaitingAct, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """What became of taking it back. "done": it was executed before; "unknown": nobody can say now."""
+
+    request: int
+    how: Literal["taken back", "done", "ended", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
 class Identified:
     """Who the caller is by now (after keys, or not: `level` unchanged). `caller`: what `caller.*` arguments are now."""
 
@@ -150,7 +181,8 @@ class Played:
     complete: bool
 
 
-Event = CallerSaid | CallerKeyed | ModelSaid | ReadDone | Judged | EffectDone | Identified | Played
+Answer = ReadDone | Judged | EffectDone | WaitingFound | TakenBack | Identified
+Event = CallerSaid | CallerKeyed | ModelSaid | Answer | Played
 
 
 # ---- decisions of the dialogue
@@ -213,6 +245,22 @@ class Perform:
 
 
 @dataclass(frozen=True, slots=True)
+class FindWaiting:
+    """Which acts of this caller's, of these tools, wait for their back end: of this call and of earlier ones."""
+
+    request: int
+    tools: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """The caller was asked and said yes: a waiting act is not done any more, if it was not done meanwhile."""
+
+    request: int
+    effect_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Identify:
     """Find out who the caller is: keys, masked. The answer is `Identified`. What is asked, `Say` has said before."""
 
@@ -232,4 +280,4 @@ class End:
     """The caller wants nothing more: hang up once the goodbye was heard. Who speaks over it goes on."""
 
 
-Decision = Say | Expect | Read | Judge | Perform | Identify | HandOver | End
+Decision = Say | Expect | Read | Judge | Perform | FindWaiting | TakeBack | Identify | HandOver | End

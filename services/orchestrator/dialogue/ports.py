@@ -10,6 +10,7 @@ from services.orchestrator.control.model import Proposal, Scalar
 from services.orchestrator.dialogue.model import (
     EffectDone,
     Expect,
+    FindWaiting,
     Identified,
     Judge,
     Judged,
@@ -19,7 +20,10 @@ from services.orchestrator.dialogue.model import (
     ReadDone,
     Say,
     SlotData,
+    TakeBack,
+    TakenBack,
     Understood,
+    WaitingFound,
 )
 from services.orchestrator.dialogue.state import DialogueState, Done
 
@@ -81,6 +85,14 @@ class Control(Protocol):
 
     async def perform(self, perform: Perform) -> EffectDone:
         """Done once, whatever is repeated; what is not known to be done is said to be unknown."""
+        ...
+
+    async def waiting(self, find: FindWaiting) -> WaitingFound:
+        """Acts of this caller's that wait for their back end."""
+        ...
+
+    async def take_back(self, take_back: TakeBack) -> TakenBack:
+        """Not done any more, if it was not done meanwhile: one or the other, whoever is first."""
         ...
 
     def asked(self, proposal: Proposal, speech: int) -> None:

@@ -31,6 +31,7 @@ from services.orchestrator.dialogue.model import (
     End,
     Event,
     Expect,
+    FindWaiting,
     HandOver,
     Identified,
     Identify,
@@ -44,7 +45,10 @@ from services.orchestrator.dialogue.model import (
     ReadDone,
     Reading,
     Say,
+    TakeBack,
+    TakenBack,
     Understood,
+    WaitingFound,
 )
 from services.orchestrator.dialogue.packet import known_records, packet_of
 from services.orchestrator.dialogue.ports import Control, Sayer, SpeechKind, StateStore, TakenOverError, Understander
@@ -248,6 +252,12 @@ class Session:
                 self._spawn(self._perform(decision), name="perform")
             case Perform():
                 self._spawn(self._handle(EffectDone(decision.request, decision.proposal.tool, None)))
+            case FindWaiting():
+                self._spawn(self._find(decision))
+            case TakeBack() if stored:
+                self._spawn(self._take_back(decision), name="perform")
+            case TakeBack():
+                self._spawn(self._handle(TakenBack(decision.request, "unknown")))
             case HandOver():
                 words = Personal(self._last_words, "words")
                 packet = packet_of(self.dialogue.bundle, self.dialogue.state, words)
@@ -347,6 +357,15 @@ class Session:
                 log.error("act without an answer", tool=tool, failed=type(error).__name__)
                 done = EffectDone(perform.request, tool, Outcome("", "unknown", reason="no answer"))
         await self._handle(done)
+
+    async def _find(self, find: FindWaiting) -> None:
+        found = await self._guarded(self._control.waiting(find), self._patience.read_s)
+        await self._handle(found or WaitingFound(find.request, None))
+
+    async def _take_back(self, take_back: TakeBack) -> None:
+        async with self._acts:
+            taken = await self._guarded(self._control.take_back(take_back), self._patience.perform_s)
+        await self._handle(taken or TakenBack(take_back.request, "unknown"))
 
     async def _guarded(self, work: Awaitable[T], seconds: float, tool: str = "") -> T | None:
         """None when it failed or took too long."""

@@ -16,9 +16,9 @@ SCHEMA = 1
 
 FrameStatus = Literal["active", "suspended", "done", "abandoned"]
 # slot: its value; which, is_it: among candidates; which_goal: among goals; confirm: the readback; change: what is to be
-# different after a no to it; identify: keys; open: anything.
-QuestionKind = Literal["open", "slot", "which", "is_it", "which_goal", "confirm", "change", "identify"]
-RequestKind = Literal["resolve", "step", "judge", "perform"]
+# different after a no to it; identify: keys; take_back: an act that waits; open: anything.
+QuestionKind = Literal["open", "slot", "which", "is_it", "which_goal", "confirm", "change", "identify", "take_back"]
+RequestKind = Literal["resolve", "step", "judge", "perform", "waiting", "take_back"]
 Record = dict[str, Personal[Scalar]]
 
 
@@ -73,7 +73,7 @@ class Question:
     slot: str = ""
     candidates: tuple[Candidate, ...] = ()
     goals: tuple[str, ...] = ()
-    # confirm: what a yes sets off, and the hash of its tool and arguments.
+    # confirm: what a yes sets off, and the hash of its tool and arguments. take_back: `digest` is the act's id.
     proposal: Proposal | None = None
     digest: str = ""
     # identify: the level that is wanted.
@@ -165,6 +165,8 @@ class DialogueState:
     turn: int = 0
     # The turn in which the model is still saying something; the open question is asked again when it has ended.
     saying: int = 0
+    # The goal whose waiting act is taken back once it is known who calls.
+    taking_back: str = ""
     next_request: int = 1
     next_speech: int = 1
     # Handed over: the route, and why.

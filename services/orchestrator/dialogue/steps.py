@@ -2,7 +2,6 @@
 
 from services.common.personal import Personal
 from services.orchestrator.bundles.model import Slot, Tool
-from services.orchestrator.bundles.templates import Hole, holes
 from services.orchestrator.dialogue import arguments
 from services.orchestrator.dialogue.arguments import slots_of
 from services.orchestrator.dialogue.filling import ask_back
@@ -15,6 +14,8 @@ def advance(talk: Talk) -> None:
     """Go on until the caller or a back end has to answer. Never returns with nothing open, unless the call is over."""
     state = talk.state
     while not state.handed_over and state.question is None:
+        if any(request.kind in ("waiting", "take_back") for request in state.requests.values()):
+            return
         frame = state.active
         if frame is None:
             if not state.requests:
@@ -90,15 +91,7 @@ def _to_be_read_back(talk: Talk, frame: Frame, name: str, spec: Slot) -> bool:
     """Whether it must be read back and no readback of an act will do it."""
     if spec.readback != "always" or talk.state.slots[name].confirmed:
         return False
-    return not any(name in _read_back_by(talk, talk.bundle.tools[tool]) for tool in talk.bundle.goals[frame.goal].do)
-
-
-def _read_back_by(talk: Talk, tool: Tool) -> set[str]:
-    if tool.confirm is None:
-        return set()
-    text = talk.bundle.prompt(tool.confirm.prompt, talk.locale).text
-    names = (hole.name.split(".") for hole in holes(text) if isinstance(hole, Hole))
-    return {parts[1] for parts in names if parts[0] == "slot"}
+    return not any(name in talk.read_back_by(talk.bundle.tools[tool]) for tool in talk.bundle.goals[frame.goal].do)
 
 
 def _do(talk: Talk, frame: Frame, name: str, tool: Tool) -> bool:

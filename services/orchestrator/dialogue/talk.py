@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from services.common.personal import Personal
 from services.orchestrator.bundles.bundle import Bundle
-from services.orchestrator.bundles.model import Slot
+from services.orchestrator.bundles.model import Slot, Tool
 from services.orchestrator.bundles.templates import Hole, holes
 from services.orchestrator.control.model import Proposal, Scalar
 from services.orchestrator.dialogue import arguments
@@ -15,6 +15,7 @@ from services.orchestrator.dialogue.model import (
     Decision,
     End,
     Expect,
+    FindWaiting,
     HandOver,
     Identify,
     Judge,
@@ -22,6 +23,7 @@ from services.orchestrator.dialogue.model import (
     Read,
     Say,
     SlotData,
+    TakeBack,
 )
 from services.orchestrator.dialogue.state import Candidate, DialogueState, Given, Question, Request, Telling
 
@@ -98,7 +100,7 @@ class Talk:
         if question is None:
             return
         slot = self.bundle.slots.get(question.slot)
-        if question.kind in ("is_it", "confirm"):
+        if question.kind in ("is_it", "confirm", "take_back"):
             self.out.append(Expect(question.slot, yes_no=True))
         elif question.kind == "identify":
             way = self.bundle.agent.identify.keys
@@ -137,8 +139,21 @@ class Talk:
             self.out.append(Read(number, request.tool, dict(request.args)))
         elif request.proposal is not None and request.kind == "judge":
             self.out.append(Judge(number, request.proposal))
+        elif request.kind == "waiting":
+            tools = (name for name in self.bundle.goals[request.goal].do if self.bundle.tools[name].writes)
+            self.out.append(FindWaiting(number, tuple(tools)))
+        elif request.kind == "take_back":
+            self.out.append(TakeBack(number, request.digest))
         elif request.proposal is not None:
             self.out.append(Perform(number, request.proposal, request.confirmed))
+
+    def find_waiting(self, request: Request, tools: tuple[str, ...]) -> None:
+        """Look up what waits for its back end."""
+        self.out.append(FindWaiting(self._request(request), tools))
+
+    def take_back(self, request: Request) -> None:
+        """A waiting act is not to be done any more."""
+        self.out.append(TakeBack(self._request(request), request.digest))
 
     def identify(self, level: int, prompt: str | None) -> None:
         """Say why, ask for keys, and let the control layer find out."""
@@ -168,6 +183,14 @@ class Talk:
         """How a goal is named; its first entry phrase where the bundle gives no title."""
         spec = self.bundle.goals[goal]
         return spec.title.get(self.locale) or next(iter(spec.entry.get(self.locale, (goal,))))
+
+    def read_back_by(self, tool: Tool) -> set[str]:
+        """The slots that a tool's read-back names."""
+        if tool.confirm is None:
+            return set()
+        text = self.bundle.prompt(tool.confirm.prompt, self.locale).text
+        names = (hole.name.split(".") for hole in holes(text) if isinstance(hole, Hole))
+        return {parts[1] for parts in names if parts[0] == "slot"}
 
     def _handover_prompt(self, route: str) -> str:
         for goal in self.bundle.goals.values():

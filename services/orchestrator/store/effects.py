@@ -163,6 +163,14 @@ class EffectStore:
             )
         return [(self._row(row), row["age_s"]) for row in rows]
 
+    async def all_queued(self, limit: int = 1000) -> list[EffectRow]:
+        """Attempts that wait for their back end, the newest first: whose they are is sealed, so the reader looks."""
+        with typed_errors("reading effects"):
+            rows = await self._pool.fetch(
+                f"SELECT {_COLUMNS} FROM effects WHERE state = 'queued' ORDER BY created_at DESC LIMIT $1", limit
+            )
+        return [self._row(row) for row in rows]
+
     @asynccontextmanager
     async def locked(self, names: Sequence[str], wait_s: float) -> AsyncIterator["HeldEffects"]:
         """Hold all locks, taken in the given order, on one connection: they go when it goes, however we end.
@@ -278,9 +286,15 @@ class HeldEffects:
         return self._of._row(row)
 
     async def move(
-        self, before: EffectRow, state: State, *, answer: Mapping[str, Scalar] | None = None, reason: str = ""
+        self,
+        before: EffectRow,
+        state: State,
+        *,
+        answer: Mapping[str, Scalar] | None = None,
+        reason: str = "",
+        only: tuple[State, ...] = (),
     ) -> EffectRow:
-        """The next state. Raises StoreError when it may not follow the one that is there."""
+        """The next state. Raises StoreError when it may not follow the one that is there, or that is none of `only`."""
         with typed_errors("moving an effect"):
             row = await self._connection.fetchrow(
                 "WITH moved AS (UPDATE effects SET state = $2, answer = $3, reason = $4, changed_at = now() "
@@ -291,7 +305,7 @@ class HeldEffects:
                 state,
                 await self._of._answer(self._connection, before, answer or {}),
                 reason,
-                list(_BEFORE[state]),
+                list(only or _BEFORE[state]),
                 *self._of._told(moved_entry(before, state, reason)),
                 # Asked again and still unknown is nothing new.
                 (before.state, before.reason) != (state, reason),

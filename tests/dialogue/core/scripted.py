@@ -23,6 +23,7 @@ from services.orchestrator.dialogue.model import (
     EffectDone,
     End,
     Expect,
+    FindWaiting,
     HandOver,
     Identified,
     Identify,
@@ -34,7 +35,11 @@ from services.orchestrator.dialogue.model import (
     ReadDone,
     Reading,
     Say,
+    TakeBack,
+    TakenBack,
     Understood,
+    WaitingAct,
+    WaitingFound,
 )
 
 BANK, _ = validate_directory(Path(__file__).parents[3] / "deploy" / "agents" / "bank-retail")
@@ -136,6 +141,7 @@ class Desk:
         self.policy = Policy(self.bundle)
         self.performed = []
         self.committed = {}
+        self.waiting = []
         self.spoken = []
         self.prompts = []
         self.expected = Expect()
@@ -159,6 +165,11 @@ class Desk:
                 return [self._judge(decision)]
             case Perform():
                 return [self._perform(decision)]
+            case FindWaiting():
+                acts = [act for act in self.waiting if act.tool in decision.tools]
+                return [WaitingFound(decision.request, None if "waiting" in self.down else tuple(acts))]
+            case TakeBack():
+                return [TakenBack(decision.request, self.take_back(decision.effect_id))]
             case Expect():
                 self.expected = decision
             case HandOver():
@@ -168,6 +179,15 @@ class Desk:
             case Identify():
                 pass
         return []
+
+    def take_back(self, effect_id):
+        """As the row decides: what waits no longer was done."""
+        before = len(self.waiting)
+        self.waiting = [act for act in self.waiting if act.effect_id != effect_id]
+        if len(self.waiting) == before:
+            return "done"
+        self.committed = {key: outcome for key, outcome in self.committed.items() if outcome.effect_id != effect_id}
+        return "taken back"
 
     def render(self, say):
         if say.free:
@@ -224,6 +244,8 @@ class Desk:
             outcome = Outcome(f"e-{len(self.asked_by_hash)}", state, answer, reason)
             if state != "failed":
                 self.committed[key] = outcome
+            if state == "queued":
+                self.waiting.append(WaitingAct(outcome.effect_id, perform.proposal.tool, self.level))
         else:
             outcome = self.committed[key]
         return EffectDone(perform.request, perform.proposal.tool, outcome)

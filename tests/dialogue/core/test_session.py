@@ -78,6 +78,12 @@ class ScriptedControl:
 
         return await self._after(perform.proposal.tool, do)
 
+    async def waiting(self, find):
+        return await self._after("waiting", lambda: self.desk.answer(find)[0])
+
+    async def take_back(self, take_back):
+        return await self._after("take_back", lambda: self.desk.answer(take_back)[0])
+
     def asked(self, proposal, speech):
         self.log.append(("asked", proposal.tool, speech))
 

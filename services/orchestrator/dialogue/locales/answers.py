@@ -41,6 +41,12 @@ def yes_no(text: str, language: Language) -> tuple[bool, float] | None:
     return marks[-1], round(confidence, 3)
 
 
+def only_yes(text: str, language: Language) -> bool:
+    """A yes and not one word beside it: "please" alone is none of a sentence that asks for something."""
+    tokens = tokens_of(text, language.fillers)
+    return bool(tokens) and len(mask(tokens, language.yes)) == len(tokens)
+
+
 def reference(text: str, count: int, language: Language) -> int | NoReference | None:
     """Which of `count` offered records: from 0, -1 the last, None the one in focus."""
     tokens = tokens_of(text, language.fillers)

@@ -221,6 +221,8 @@ BRITISH = Language(
         one moment | never mind
     """
     ),
+    take_back=phrases("forget about | forget | take back | withdraw | call off | undo | scrap"),
+    take_back_softly=phrases("cancel"),
     denial=Denial(
         before=phrases(
             """

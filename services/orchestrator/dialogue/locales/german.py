@@ -220,6 +220,13 @@ GERMAN = Language(
         meinen sie das | habe ich vergessen | weiß ich gerade nicht | einen moment
     """
     ),
+    take_back=phrases(
+        """
+        vergessen sie | vergiss | zurücknehmen | zurückziehen | rückgängig machen | rückgängig | doch nicht |
+        doch keine | doch keinen
+        """
+    ),
+    take_back_softly=phrases("stornieren | abbrechen"),
     denial=Denial(
         before=phrases("nicht | kein | keine | keinen | keinem | keiner | nie | niemals | niemand | ohne"),
         directly=words("kein keine keinen keinem keiner"),

@@ -122,5 +122,8 @@ class Language:
     no_answer: tuple[Phrase, ...] = field(default=())
     # Nothing more is wanted.
     farewell: tuple[Phrase, ...] = field(default=())
+    # An act that was asked for before is not wanted any more; `take_back_softly` may also be said of a new wish.
+    take_back: tuple[Phrase, ...] = field(default=())
+    take_back_softly: tuple[Phrase, ...] = field(default=())
     # What is said not to be so, or not to be wanted.
     denial: Denial = field(default=Denial())

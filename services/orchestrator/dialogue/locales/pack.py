@@ -107,6 +107,10 @@ class LocalePack:
         """Yes or no and how sure; None: neither, or not sure which ("I don't know")."""
         return answers.yes_no(text, self.language)
 
+    def only_yes(self, text: str) -> bool:
+        """A yes and nothing else."""
+        return answers.only_yes(text, self.language)
+
     def reference(self, text: str, count: int) -> int | answers.NoReference | None:
         """Which of `count` offered ones: from 0, -1 the last, None the one in focus, NO_REFERENCE none."""
         return answers.reference(text, count, self.language)

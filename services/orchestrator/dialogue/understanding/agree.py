@@ -34,7 +34,7 @@ def agree(proposed: Sequence[Act] | None, opinion: Opinion, legal: Legal, locale
     goals = None if proposed is None else [a.name for a in proposed if a.kind == "start" and a.name in ranked]
     sure = bands.confidence(locale, opinion, likeliest, _vote(goals, likeliest))
     if goals and likeliest in goals:
-        if sure >= ACCEPT and heard >= LEAST_HEARD:
+        if sure >= ACCEPT and heard >= LEAST_HEARD and not bands.level(locale, opinion, likeliest, legal.goals):
             started = [Act("start", likeliest, confidence=round(sure, 3))]
             started += [act for goal in goals if goal != likeliest and (act := _also(goal, opinion, locale))]
             return Goals(tuple(started), sure=sure)

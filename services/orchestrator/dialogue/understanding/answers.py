@@ -14,9 +14,10 @@ from services.orchestrator.bundles.bundle import Bundle
 from services.orchestrator.bundles.model import Slot
 from services.orchestrator.control.model import Scalar
 from services.orchestrator.dialogue.locales import NO_REFERENCE, LocalePack
-from services.orchestrator.dialogue.model import Act, Legal, Reading
+from services.orchestrator.dialogue.model import FAREWELL, Act, Legal, Reading
 from services.orchestrator.dialogue.understanding.examples import plain
 from services.orchestrator.dialogue.understanding.signals import signal, wanted
+from services.orchestrator.dialogue.understanding.taking_back import not_wanted
 
 # A yes or no surer than this needs nothing else to explain it.
 SURE_YES_NO = 0.8
@@ -67,6 +68,11 @@ class Grammars:
             return Answered((Act("repeat"),), complete=True)
         if self.pack.cancel(words) and (legal.active_goal or legal.asked):
             return Answered((Act("cancel"),), complete=True)
+        unwanted = not_wanted(words, self.bundle, self.locale, self.pack.language, legal.goals)
+        if not unwanted and not legal.active_goal and legal.waiting and self.pack.cancel(words):
+            unwanted = legal.waiting[-1]
+        if unwanted:
+            return Answered((Act("cancel", unwanted),), complete=True)
         if legal.asked == "goal":
             return self._which_goal(words, legal)
         if legal.asked == "yes_no":
@@ -75,13 +81,15 @@ class Grammars:
             return self._changed(words, legal)
         if legal.asked in self.bundle.slots:
             return self._asked(words, alternatives, legal)
-        if not legal.active_goal and self._wants_no_more(words):
-            return Answered((Act("deny"),), complete=True)
+        if not legal.active_goal:
+            if self.pack.farewell(words):
+                return Answered((Act("deny", FAREWELL),), complete=True)
+            said = self.pack.yes_no(words)
+            if said is not None and not said[0] and self._few(words):
+                return Answered((Act("deny"),), complete=True)
+            if self.pack.only_yes(words):
+                return Answered((Act("affirm"),), complete=True)
         return self._repaired(words, legal) or self._pointed(words, legal, "") or Answered()
-
-    def _wants_no_more(self, words: str) -> bool:
-        said = self.pack.yes_no(words)
-        return self.pack.farewell(words) or (said is not None and not said[0] and self._few(words))
 
     def unasked(self, words: str, goals: Sequence[str], legal: Legal) -> tuple[Act, ...]:
         """Values for the goals that the words want: "block my Visa card, it was stolen"."""
@@ -181,7 +189,15 @@ class Grammars:
         said = self.pack.yes_no(words)
         if said is not None and self._few(words):
             return Answered((Act("affirm" if said[0] else "deny", confidence=said[1]),), complete=True)
-        return self._repaired(words, legal) or Answered()
+        return self._repaired(words, legal) or self._text_anew(words, legal) or Answered()
+
+    def _text_anew(self, words: str, legal: Legal) -> Answered | None:
+        """Words that no other value explains are the free text, where there is one: it is read back before its use."""
+        texts = [name for name in legal.filled if self.bundle.slots[name].type == "text"]
+        reading = self._read(texts[0], words) if len(texts) == 1 else None
+        if reading is None:
+            return None
+        return Answered((Act("fill", texts[0], reading, corrects=True, confidence=reading.confidence),), any_words=True)
 
     def _repaired(self, words: str, legal: Legal) -> Answered | None:
         """ "No, fifty": the value that was given, said anew. Of several slots, the one that reads it best."""

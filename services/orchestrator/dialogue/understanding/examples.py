@@ -115,6 +115,11 @@ def plain(text: str) -> str:
     return " ".join(_NO_WORD.sub(" ", text.casefold()).split())
 
 
+def without_fillers(text: str, fillers: frozenset[str]) -> str:
+    """The words without "um": it parts words that are compared as they follow one another."""
+    return " ".join(word for word in text.split() if plain(word) not in fillers) or text
+
+
 def _grams(text: str) -> Counter[str]:
     padded = f" {plain(text)} "
     return Counter(padded[at : at + size] for size in _SIZES for at in range(len(padded) - size + 1))

@@ -26,10 +26,18 @@ from services.orchestrator.dialogue.model import Act, Legal, Understood
 from services.orchestrator.dialogue.understanding import bands, prompt
 from services.orchestrator.dialogue.understanding.agree import agree, among
 from services.orchestrator.dialogue.understanding.answers import Grammars, Today
-from services.orchestrator.dialogue.understanding.examples import NO_GOAL, Examples, Floats, Opinion, phrases
+from services.orchestrator.dialogue.understanding.examples import (
+    NO_GOAL,
+    Examples,
+    Floats,
+    Opinion,
+    phrases,
+    without_fillers,
+)
 from services.orchestrator.dialogue.understanding.parse import Reader
 from services.orchestrator.dialogue.understanding.schema import read_acts, schema
 from services.orchestrator.dialogue.understanding.sentences import Sentences
+from services.orchestrator.dialogue.understanding.vague import vague
 
 log = get_logger(__name__)
 # A model that has not said its acts by then is not waited for; the second opinion then asks.
@@ -169,17 +177,25 @@ class ModelUnderstander:
         # What is said where a masked value was asked for is shown to no model.
         if found.complete or (slot is not None and slot.masked):
             return Understood(turn, words, found.acts, heard=heard)
-        exact = self._known.examples.exact(said)
+        bundle, fillers = self._known.bundle, self._grammars.pack.language.fillers
+        bare = without_fillers(said, fillers)
+        exact = self._known.examples.exact(bare)
         if exact in legal.goals and exact is not None:
             return Understood(turn, words, self._started((Act("start", exact),), said, legal), heard=heard)
+        matter = () if legal.asked or found.acts else vague(bare, bundle, self._known.locale, legal.goals)
+        if matter:
+            # A thing was named, and nothing was asked for: the model would take the thing for a wish.
+            ranked = (opinion := await self._opinion(bare)).ranked(matter)
+            others = [goal for goal in opinion.ranked(legal.goals) if goal not in matter and bundle.goals[goal].do]
+            return Understood(turn, words, (), (*ranked, *others)[:2], heard=heard)
         if legal.asked and (found.acts or legal.rivals):
-            opinion = await self._opinion(said)
+            opinion = await self._opinion(bare)
             early = self._without_model(found.acts, opinion, legal)
             if early is not None:
                 return Understood(turn, words, self._started(early, said, legal), heard=heard)
             proposed = await self.propose(said, legal)
         else:
-            opinion, proposed = await asyncio.gather(self._opinion(said), self.propose(said, legal))
+            opinion, proposed = await asyncio.gather(self._opinion(bare), self.propose(said, legal))
         goals = agree(proposed.acts, opinion, legal, self._known.locale, heard)
         # An answer that was not understood is like the goal it is about: that is asked again, not what it is about.
         about = legal.asked and legal.active_goal in goals.rivals
