@@ -40,10 +40,10 @@ def told(run, gate):
 
 
 async def test_every_scenario_and_seeded_callers_with_faults_hold_all_gates(bank):
-    run = await play_on(bank, Wanted(faults=True, conversations=15, seed=11))
+    run = await play_on(bank, Wanted(faults=True, conversations=25, seed=11))
     assert [(one.name, one.findings.to_json()) for one in run.failed] == []
     assert run.audit == []
-    assert run.played == len(bank.bundle.scenarios()) + 15
+    assert run.played == len(bank.bundle.scenarios()) + 25
     assert sum(run.acts.values()) > 20
     assert len(run.planted) >= 3
 
@@ -103,7 +103,7 @@ async def test_a_runtime_that_believes_any_value_fails_as_unevidenced(bank, monk
     monkeypatch.setattr(RandomCaller, "_wrong_in", lambda *_, **__: [])
     liar = Slips(0, value_nobody_said=0.5, value_without_words=0, yes_nobody_said=0, claim_as_text=0,
                  order_of_the_data=0, illegal_act=0)  # fmt: skip
-    run = await play_on(bank, Wanted(conversations=12, seed=4, only=("block-en",), slips=liar))
+    run = await play_on(bank, Wanted(conversations=30, seed=4, only=("block-en",), slips=liar))
     assert "unevidenced_effects" in failing(run)
 
 

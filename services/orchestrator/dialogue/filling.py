@@ -151,11 +151,16 @@ def _sure(talk: Talk, name: str, given: Given, record: Mapping[str, Scalar]) -> 
 
 
 def _read_back_later(talk: Talk, name: str) -> bool:
-    """Nothing is done with it at the goal at hand without its being named and agreed to."""
+    """Nothing is done with it at the goal at hand without its being named and agreed to, or the bundle finds it sure.
+
+    How sure it is stays with the value, so a read-back that the bundle makes depend on that is made.
+    """
     frame = talk.state.active
     tools = [talk.bundle.tools[tool] for tool in talk.bundle.goals[frame.goal].do] if frame is not None else []
     return all(
-        tool.confirm is not None and tool.confirm.when == "true" and name in talk.read_back_by(tool)
+        tool.confirm is not None
+        and (tool.confirm.when == "true" or "slot.min_confidence" in tool.confirm.when)
+        and name in talk.read_back_by(tool)
         for tool in tools
         if tool.writes and name in slots_of(tool)
     )

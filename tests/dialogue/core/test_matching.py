@@ -3,7 +3,7 @@
 import pytest
 
 from services.orchestrator.dialogue.matching import matches
-from tests.dialogue.core.scripted import CARDS, PAYMENTS
+from tests.dialogue.core.scripted import BANK, CARDS, PAYMENTS, converse, give, start, turn, without_confirm
 
 CARD, PAYMENT = ("last4", "kind"), ("merchant", "amount_minor", "date")
 
@@ -36,3 +36,24 @@ CARD, PAYMENT = ("last4", "kind"), ("merchant", "amount_minor", "date")
 )
 def test_what_was_said_names_these_records(data, records, fields, meant):
     assert matches(data, records, fields) == meant
+
+
+def test_the_name_of_one_record_needs_no_question_of_its_own_where_all_is_read_back():
+    desk, dialogue = converse(turn(start("refund")), turn(give("txn", {"merchant": "Blue Kettle Cafe"}, sure=0.75)))
+    assert "talk.is_it" not in desk.prompts
+    assert dialogue.state.slots["txn"].confidence == 0.75
+
+
+def test_a_name_that_was_hardly_heard_or_is_of_several_records_is_asked_about():
+    doubted, _ = converse(turn(start("refund")), turn(give("txn", {"merchant": "Blue Kettle Cafe"}, sure=0.6)))
+    assert doubted.prompts[-1] == "talk.is_it"
+    several, _ = converse(turn(start("refund")), turn(give("txn", {"merchant": "Northern Rail"}, sure=0.75)))
+    assert several.prompts[-1] == "talk.which"
+
+
+def test_where_nothing_is_read_back_a_name_alone_is_asked_about():
+    bundle = without_confirm(BANK, "create_refund")
+    desk, _ = converse(
+        turn(start("refund")), turn(give("txn", {"merchant": "Blue Kettle Cafe"}, sure=0.75)), bundle=bundle
+    )
+    assert desk.prompts[-1] == "talk.is_it"
