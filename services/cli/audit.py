@@ -189,6 +189,18 @@ def shred(
 
 
 @app.command()
+def rewrap(config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
+    """After a rotation of control.seal_key_file: wrap the keys of all calls under the key that seals now. Audited.
+
+    Example: `trunkline audit rewrap`
+    """
+    from services.cli.audit_commands import rewrap as work
+
+    settings = _settings(config, sets, as_json)
+    run(lambda _: work(settings, SystemClock(), as_json), as_json=as_json)
+
+
+@app.command()
 def witness(
     directory: Annotated[Path, typer.Option("--dir", help="Its key (from `audit init --witness`) and its memory.")],
     log_keys: Annotated[list[str], typer.Option("--log-key", help="A log's public key to witness. Repeatable.")],

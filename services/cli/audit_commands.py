@@ -1,4 +1,4 @@
-"""What `trunkline audit init | verify | show | export | checkpoint | shred` do."""
+"""What `trunkline audit init | verify | show | export | checkpoint | shred | rewrap` do."""
 
 import contextlib
 import getpass
@@ -21,6 +21,7 @@ from services.records.keys import (
     WITNESS_KEY,
     WITNESS_PUBLIC,
     create_signer,
+    load_key_ring,
     load_log_key,
     load_personal_store,
     load_verifier,
@@ -188,6 +189,23 @@ async def shred(settings: Settings, clock: Clock, call: str, reason: str, as_jso
         )
     said = f"{erased} personal values erased; the proofs stay valid."
     typer.echo(json.dumps({"call": call, "erased": erased}) if as_json else said)
+    return 0
+
+
+async def rewrap(settings: Settings, clock: Clock, as_json: bool) -> int:
+    """Wrap the keys of calls under the key that seals now; keys that were rotated out are then needed by no row."""
+    from services.orchestrator.store.call_keys import CallKeys
+    from services.orchestrator.store.database import open_pool
+
+    ring = load_key_ring(settings)
+    async with _visit(settings, clock) as (dsn, _):
+        pool = await open_pool(dsn, settings)
+        try:
+            done = await CallKeys(pool, ring).rewrap("command line")
+        finally:
+            pool.terminate()
+    said = f"{done} keys of calls wrapped anew; all are under the key that seals now."
+    typer.echo(json.dumps({"rewrapped": done}) if as_json else said)
     return 0
 
 

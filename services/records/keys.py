@@ -17,6 +17,8 @@ LOG_KEY, LOG_PUBLIC = "log.key", "log.pub"
 WITNESS_KEY, WITNESS_PUBLIC = "witness.key", "witness.pub"
 SEAL_KEY = "seal.key"
 SEAL_BYTES = 32
+# Before a key that is known everywhere before it is used anywhere.
+ONLY_OPENS = "open:"
 
 
 def audit_dir(data_dir: Path) -> Path:
@@ -112,7 +114,7 @@ def load_personal_store(settings: Settings) -> PersonalStore:
 
 
 def load_key_ring(settings: Settings) -> KeyRing:
-    """The key that wraps the keys of calls. With the embedded database it is made when there is none.
+    """The keys that wrap the keys of calls. With the embedded database one is made when there is none.
 
     Raises SettingsError: with a database that others use too, a new key here could not open what they sealed.
     """
@@ -125,13 +127,28 @@ def load_key_ring(settings: Settings) -> KeyRing:
         raise SettingsError(
             f"No key in {path}.", remedy="Put 32 random bytes in hex there (mode 0600), the same on every machine."
         )
-    try:
-        key = bytes.fromhex(read_secret(path))
-    except ValueError:
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise SettingsError(f"{path}: expected {KEY_BYTES} bytes in hex, got something else.")
-    return KeyRing(key)
+    return parse_key_ring(read_secret(path), str(path))
+
+
+def parse_key_ring(text: str, place: str) -> KeyRing:
+    """A key a line, the oldest first; the last that is not marked `open:` seals. Raises SettingsError."""
+    keys: list[bytes] = []
+    seals = -1
+    for line in filter(None, (line.strip() for line in text.splitlines())):
+        only_opens = line.startswith(ONLY_OPENS)
+        try:
+            key = bytes.fromhex(line.removeprefix(ONLY_OPENS))
+        except ValueError:
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise SettingsError(f"{place}: expected {KEY_BYTES} bytes in hex a line, got something else.")
+        seals = seals if only_opens else len(keys)
+        keys.append(key)
+    if seals < 0:
+        raise SettingsError(
+            f"{place}: expected a key that seals, got none.", remedy=f"Leave `{ONLY_OPENS}` away before one."
+        )
+    return KeyRing(*keys, seals=seals)
 
 
 def load_witnesses(settings: Settings) -> list[WitnessClient]:

@@ -73,6 +73,11 @@ def test_a_review_is_shown_refused_and_its_callback_closed(tmp_path, monkeypatch
     for action in ("review.asked", "review.refused", "effect.failed", "callback.done", "audit.personal_read"):
         assert action in told
     assert "Harbour" not in json.dumps(entries)
+    # The site's key is rotated: what the old one wrapped is wrapped anew, and opens.
+    key_file = tmp_path / "data" / "control" / "seal.key"
+    key_file.write_text(f"{key_file.read_text()}{'ab' * 32}\n")
+    assert call("audit", "rewrap") == {"rewrapped": 1}
+    assert call("audit", "rewrap") == {"rewrapped": 0}
     call("audit", "shred", "--call", "call-1", "--reason", "asked")
     assert call("callbacks", "list", "--all")["callbacks"][0]["number"] == "erased or unknown"
 

@@ -334,3 +334,51 @@ async def test_a_sealed_value_opens_in_its_own_place_only(world):
     for wrong in (lambda: key.open(sealed, "e2/request"), lambda: ring.unwrap("call-2", wrapped)):
         with pytest.raises(SettingsError):
             wrong()
+
+
+async def test_a_new_key_seals_older_ones_open_and_acts_keep_their_hashes(world):
+    from services.records.data_keys import KeyRing
+
+    await waiting(world)
+    old, new = bytes(range(32)), bytes(range(1, 33))
+    rotated = world.worker(KeyRing(old, new))
+    [row] = await rotated.effects.of_call("call-1")
+    assert not row.erased
+    assert KeyRing(old, new).hash_key == KeyRing(old).hash_key
+    assert await rotated.effects.keys.rewrap("test") == 1
+    assert await rotated.effects.keys.rewrap("test") == 0
+    [again] = await world.worker(KeyRing(bytes(32), new)).effects.of_call("call-1")
+    assert again.request == row.request
+    told = await world.pool.fetch("SELECT FROM audit_pending WHERE body->>'action' = 'control.rewrapped'")
+    assert len(told) == 1
+
+
+async def test_the_key_of_an_erased_call_is_not_wrapped_anew(world):
+    from services.records.data_keys import KeyRing
+
+    rotated = world.worker(KeyRing(bytes(range(32)), bytes(range(1, 33))))
+    call = await world.identified()
+    await call.close()
+    assert await world.room.effects.keys.erase("call-1", "privacy", "asked")
+    assert await rotated.effects.keys.rewrap("test") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("", "a key that seals"), ("open:" + "00" * 32, "a key that seals"), ("00" * 31, "32 bytes"), ("zz", "32 bytes")],
+)
+def test_a_key_file_that_cannot_be_read_says_what_it_wants(text, problem):
+    from services.common.errors import SettingsError
+    from services.records.keys import parse_key_ring
+
+    with pytest.raises(SettingsError, match=problem):
+        parse_key_ring(text, "seal.key")
+
+
+def test_a_key_that_only_opens_seals_nothing_yet():
+    from services.records.keys import parse_key_ring
+
+    old, new = "00" * 32, "11" * 32
+    _, wrapped = parse_key_ring(f"{old}\nopen:{new}", "seal.key").new("call-1")
+    assert parse_key_ring(old, "seal.key").rewrapped("call-1", wrapped) is None
+    assert parse_key_ring(f"{old}\n{new}", "seal.key").rewrapped("call-1", wrapped) is not None

@@ -125,7 +125,7 @@ def test_mistakes_are_sentences_with_a_remedy(office, tmp_path):
         assert "Traceback" not in answer.output
 
 
-@pytest.mark.parametrize("command", ["init", "verify", "show", "export", "checkpoint", "shred", "witness"])
+@pytest.mark.parametrize("command", ["init", "verify", "show", "export", "checkpoint", "shred", "rewrap", "witness"])
 def test_each_command_teaches_by_example(command):
     answer = runner.invoke(app, ["audit", command, "--help"])
     assert answer.exit_code == 0

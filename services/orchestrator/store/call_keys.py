@@ -139,6 +139,38 @@ class CallKeys:
         self._cache.pop(call_id, None)
         return erased is not None
 
+    async def rewrap(self, by: str, batch: int = 500) -> int:
+        """Every call's key under the site's key that seals now; how many were under another. Noted in the audit.
+
+        One that is erased meanwhile stays erased. Raises SettingsError for a key that none of the site's opens.
+        """
+        if self._ring is None:
+            return 0
+        done, last = 0, ""
+        with typed_errors("wrapping keys of calls anew"):
+            while rows := await self._pool.fetch(
+                "SELECT call_id, wrapped FROM control_calls WHERE call_id > $1 AND length(wrapped) > 0 "
+                "ORDER BY call_id LIMIT $2",
+                last,
+                batch,
+            ):
+                last = rows[-1]["call_id"]
+                for row in rows:
+                    anew = self._ring.rewrapped(row["call_id"], bytes(row["wrapped"]))
+                    if anew is not None:
+                        changed = await self._pool.fetchval(
+                            "UPDATE control_calls SET wrapped = $3 WHERE call_id = $1 AND wrapped = $2 RETURNING 1",
+                            row["call_id"],
+                            row["wrapped"],
+                            anew,
+                        )
+                        done += changed or 0
+            if done:
+                at = await self._pool.fetchval("SELECT now()")
+                entry = AuditEntry(actor=by, action="control.rewrapped", at=at, detail={"calls": str(done)})
+                await self._pool.execute("INSERT INTO audit_pending (body) VALUES ($1)", to_jsonb(prepare(entry).body))
+        return done
+
     def _keep(self, call_id: str, key: DataKey) -> None:
         self._cache[call_id] = key
         while len(self._cache) > CACHED:
