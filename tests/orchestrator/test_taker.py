@@ -235,7 +235,7 @@ def test_a_voice_that_falls_is_answered_sooner_than_one_that_is_kept_up() -> Non
         world.speech(128, last_db)
         last_ms = world.now_ms
         world.frames(210, 0.02, -80.0)
-        world.text("I lost my card in")
+        world.text("I need a taxi.")
         world.frames(2_400, 0.02, -80.0)
         ends.append(world.when(do.EndTurn) - last_ms)
     assert ends[0] < ends[1]

@@ -212,6 +212,12 @@ def test_a_long_sentence_that_begins_with_unless_has_its_main_clause_in_it() -> 
     assert "subordinate clause" not in read(read_aloud, lexicon("en")).signs
 
 
+def test_a_verb_whose_complement_stands_before_it_may_be_the_last_word() -> None:
+    for text in ("He is more respectable than he was.", "I do not know what it is."):
+        assert "weak word last" not in read(text, lexicon("en")).signs
+    assert "weak word last" in read("The thing I lost is", lexicon("en")).signs
+
+
 def test_words_that_the_recogniser_is_unsure_of_say_less_that_the_turn_is_over() -> None:
     sure, unsure = (read("I lost my credit card.", lexicon("en"), OPEN, logprob) for logprob in (-0.1, -0.8))
     assert unsure.log_odds < sure.log_odds

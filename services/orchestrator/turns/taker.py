@@ -36,6 +36,8 @@ UNCLEAR_VOICED_MS = 500
 # It is where one word answers the question: the recogniser may have missed a "yes".
 UNCLEAR_ANSWER_MS = 200
 MAX_UTTERANCE_MS = 28_000
+# Words just begun may not be in a partial text yet: so much longer is waited where only those say that it is quiet.
+IDLE_GRACE_MS = 300
 # Speech that begins so soon after an end of turn was its continuation: the end came too early.
 CUT_OFF_MS = 1_500
 
@@ -224,7 +226,7 @@ class TurnTaker:
             return
         utterance.recall(signal.at_ns)
         self._hearing.read(utterance)
-        if signal.at_ns >= self._turn_deadline_ns(utterance):
+        if signal.at_ns >= self._turn_deadline_ns(utterance) + IDLE_GRACE_MS * MS:
             self._dip(utterance, signal.at_ns)
         else:
             utterance.forget()

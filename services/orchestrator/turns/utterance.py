@@ -15,7 +15,7 @@ SHORT_DIP_MS = 120
 LATER_EACH_MS = 40
 LATER_MOST_MS = 120
 # Partial texts in a row without a new word, after which noise is not taken for speech: with words understood, and not.
-IDLE_PARTIALS, IDLE_PARTIALS_UNCLEAR = 2, 4
+IDLE_PARTIALS, IDLE_PARTIALS_UNCLEAR = 3, 6
 
 
 @dataclass(slots=True)

@@ -18,6 +18,8 @@ LEXICON = Lexicon(
         who what so not just like his her its some any no in on get got want need i we you they he she it's that's
         which's other next last new maybe also then really still only"""
     ),
+    clause_openers=words("than as what how where who why when"),
+    subjects=words("i you he she it we they that this"),
     fillers=words("um uh er erm uhm umm hmm hm uhh eh ah well"),
     subordinate=words("if unless although though after before while until whereas once"),
     open_phrases=phrases(

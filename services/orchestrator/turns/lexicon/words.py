@@ -42,6 +42,9 @@ class Lexicon:
     language: str
     open_last: frozenset[str] = frozenset()
     weak_last: frozenset[str] = frozenset()
+    # Behind one of these and a `subject`, such a word does end a turn ("than he was", "what it is").
+    clause_openers: frozenset[str] = frozenset()
+    subjects: frozenset[str] = frozenset()
     fillers: frozenset[str] = frozenset()
     # A sentence that begins with one has its main clause at the end ("if I remember correctly, it was in May").
     subordinate: frozenset[str] = frozenset()
