@@ -18,6 +18,8 @@ GOALS = tuple(BANK.goals)
         ("en-GB", "I have a problem with my card", "block_card"),
         ("en-GB", "I've got a question about a payment", "refund"),
         ("en-GB", "there is something wrong with my address", "change_address"),
+        ("en-GB", "it's about my card", "block_card"),
+        ("de-DE", "es geht um meine Karte", "block_card"),
         ("de-DE", "ich habe ein Problem mit meiner Karte", "block_card"),
         ("de-DE", "mit meiner Kreditkarte stimmt etwas nicht", "block_card"),
     ],
@@ -35,6 +37,8 @@ def test_trouble_with_a_thing_is_no_wish(locale, words, goal):
         ("en-GB", "I have a question about my card limit"),
         ("en-GB", "I have a problem"),
         ("en-GB", "block my card"),
+        ("en-GB", "how much have I got in my account"),
+        ("en-GB", "it's about a refund"),
         ("de-DE", "ich habe eine Frage zu meinem Kontostand"),
         ("de-DE", "meine Karte wurde gestohlen"),
     ],
@@ -101,6 +105,12 @@ def test_a_wish_takes_nothing_back(locale, words):
 @pytest.mark.parametrize(("words", "kind"), [("okay", "affirm"), ("yes please", "affirm"), ("No.", "deny")])
 async def test_a_bare_answer_at_the_open_question_is_one(words, kind):
     assert [act.kind for act in (await understood(words, model=ScriptedModel())).acts] == [kind]
+
+
+@pytest.mark.parametrize("words", ["can you stop it", "the card is broken please stop it", "that charge is wrong"])
+async def test_a_stop_in_a_sentence_is_no_no(words):
+    said = await understood(words, OPEN, model=ScriptedModel(), near={"": 1.0})
+    assert all(act.kind != "deny" for act in said.acts)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,14 @@ def only_yes(text: str, language: Language) -> bool:
     return bool(tokens) and len(mask(tokens, language.yes)) == len(tokens)
 
 
+def only_no(text: str, language: Language) -> bool:
+    """A no, thanks or a goodbye beside it, and nothing else: "can you stop it" has a no in it and is none."""
+    tokens = tokens_of(text, language.fillers)
+    beside = mask(tokens, (*language.no, *language.yes, *language.text_closings, *language.farewell))
+    said = yes_no(text, language)
+    return bool(tokens) and len(beside) == len(tokens) and said is not None and not said[0]
+
+
 def reference(text: str, count: int, language: Language) -> int | NoReference | None:
     """Which of `count` offered records: from 0, -1 the last, None the one in focus."""
     tokens = tokens_of(text, language.fillers)

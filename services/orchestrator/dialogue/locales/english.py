@@ -160,7 +160,7 @@ BRITISH = Language(
         """
         goodbye | good bye | bye | bye bye | that's all | that is all | that's it | that is it | nothing else |
         that's everything | that will be all | that'll be all | i'm done | we're done | nothing more | have a nice day |
-        have a good day | that was all
+        have a good day | that was all | i'm fine | i'm good | i'm all right | i'm all set | all good
     """
     ),
     cancel=phrases(

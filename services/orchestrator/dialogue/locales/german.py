@@ -162,7 +162,7 @@ GERMAN = Language(
         """
         auf wiederhören | auf wiedersehen | tschüss | tschüs | tschau | das war's | das wars | das war alles | das ist
         alles | sonst nichts | nichts mehr | nichts weiter | mehr nicht | das wäre alles | schönen tag noch | ich bin
-        fertig | wiederhören
+        fertig | wiederhören | alles gut | alles klar soweit
     """
     ),
     cancel=phrases(

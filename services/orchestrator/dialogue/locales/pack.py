@@ -111,6 +111,10 @@ class LocalePack:
         """A yes and nothing else."""
         return answers.only_yes(text, self.language)
 
+    def only_no(self, text: str) -> bool:
+        """A no and nothing else."""
+        return answers.only_no(text, self.language)
+
     def reference(self, text: str, count: int) -> int | answers.NoReference | None:
         """Which of `count` offered ones: from 0, -1 the last, None the one in focus, NO_REFERENCE none."""
         return answers.reference(text, count, self.language)

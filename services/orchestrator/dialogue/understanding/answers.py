@@ -84,8 +84,7 @@ class Grammars:
         if not legal.active_goal:
             if self.pack.farewell(words):
                 return Answered((Act("deny", FAREWELL),), complete=True)
-            said = self.pack.yes_no(words)
-            if said is not None and not said[0] and self._few(words):
+            if self.pack.only_no(words):
                 return Answered((Act("deny"),), complete=True)
             if self.pack.only_yes(words):
                 return Answered((Act("affirm"),), complete=True)

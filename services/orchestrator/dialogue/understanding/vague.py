@@ -1,8 +1,8 @@
 """Words that name a matter and no wish: "I have a problem with my card". Pure; no model is asked.
 
 Both opinions are drawn to the goal whose thing is named, and neither sees that nothing of it was asked for. Vague is: a
-word of trouble or of asking, and beside small words nothing but things that the bundle's own phrases name as well, too
-few of them to be one of those phrases ("a question about my balance" is one: "what is my balance").
+word of trouble or of asking ("it is about"), and beside small words nothing but things that the bundle's own phrases
+name as well, too few of them to be one of those ("a question about my balance" is one: "what is my balance").
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -16,13 +16,13 @@ _TROUBLE: Final[Mapping[str, frozenset[str]]] = {
     "en": words(
         """
         problem problems issue issues trouble troubles question questions query queries enquiry help wrong missing
-        strange odd weird funny mistake error errors worried concerned happened concerning regarding
+        strange odd weird funny mistake error errors worried concerned happened concerning regarding about
         """
     ),
     "de": words(
         """
         problem probleme schwierigkeiten ärger frage fragen anliegen hilfe falsch fehlt fehlen komisch seltsam
-        merkwürdig fehler stimmt sorgen passiert bezüglich wegen
+        merkwürdig fehler stimmt sorgen passiert bezüglich wegen geht
         """
     ),
 }
@@ -30,7 +30,7 @@ _SMALL: Final[Mapping[str, frozenset[str]]] = {
     "en": words(
         """
         i m ve d s re ll t a an the my your our their his her me you we it its is are was were be been am have has had
-        having got get there here this that these with about on of to for from in at by as and or so do does did can
+        having got get there here this that these with on of to for from in at by as and or so do does did can
         could would may need want wanted like some something anything kind sort bit think just really well hello hi
         hey good morning afternoon evening please calling call ringing ring what how if matter seem seems
         """
@@ -39,7 +39,7 @@ _SMALL: Final[Mapping[str, frozenset[str]]] = {
         """
         ich mir mich wir uns sie ihr es er ein eine einen einem einer der die das dem den des mein meine meinen meinem
         meiner mit zu zum zur von vom auf an am im in bei beim für um über und oder so ist sind war habe hab haben hat
-        hätte gibt da hier geht etwas was irgendwas mal wohl ja also hallo guten tag morgen abend bitte rufe ruf anruf
+        hätte gibt da hier etwas was irgendwas mal wohl ja also hallo guten tag morgen abend bitte rufe ruf anruf
         wie ob nicht kann können könnte möchte wollte brauche glaube
         """
     ),
