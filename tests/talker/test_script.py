@@ -2,9 +2,11 @@
 
 import pytest
 
+from services.cli.bank_stack import DIRECTORY
 from services.cli.talker.acts import Act, HangUp, Key, Listen, Say
-from services.cli.talker.bank import bank_caller
+from services.cli.talker.bank import TOPICS, bank_caller
 from services.cli.talker.script import PATIENCE, Cue, ScriptedCaller, Topic, plain
+from services.orchestrator.bundles.checks import validate_directory
 
 TOPIC = Topic(
     "a ticket",
@@ -16,7 +18,12 @@ TOPIC = Topic(
 
 def caller(*topics: Topic) -> ScriptedCaller:
     return ScriptedCaller(
-        topics or (TOPIC,), waits="one moment[.,]?", idle="anything else", fails="colleague", bye="Goodbye."
+        topics or (TOPIC,),
+        waits="one moment[.,]?",
+        idle="anything else",
+        fails="colleague",
+        bye="Goodbye.",
+        unheard="did not catch",
     )
 
 
@@ -44,6 +51,34 @@ def test_not_understood_it_repeats_what_it_said_last() -> None:
     one = caller()
     assert answers(one, "Hello", "I did not catch that.") == [Say("A ticket, please."), Say("I want to buy a ticket.")]
     assert answers(one, "Where to?", "I did not catch that.", "") == [Say("York."), Say("To York."), Say("York.")]
+
+
+def test_what_it_cannot_place_it_asks_to_hear_again_before_it_says_its_own_again() -> None:
+    one = caller()
+    assert answers(one, "Hello", "Where to?", "Mumble.", "Mumble.", "Where to?", "Mumble.") == [
+        Say("A ticket, please."),
+        Say("York."),
+        Say("Could you say that again?"),
+        Say("To York."),
+        Say("York."),
+        Say("Could you say that again?"),
+    ]
+
+
+def test_a_question_is_known_by_its_sound_unless_another_sounds_as_like() -> None:
+    topic = Topic(
+        "a seat",
+        opens=("A seat, please.",),
+        cues=(
+            Cue("shall i", says=("Yes.",)),
+            Cue("which seat", says=("By the window.",), like="Which seat would you like to have?"),
+            Cue("which coach", says=("The first.",), like="Which coach would you like to have?"),
+        ),
+        over="sold",
+    )
+    assert answers(caller(topic), "Hello", "Switch seat would you like to half?")[-1] == Say("By the window.")
+    assert answers(caller(topic), "Hello", "Which ... would you like to have?")[-1] == Say("A seat, please.")
+    assert answers(caller(topic), "Hello", "Shell I go ahead?")[-1] == Say("A seat, please.")
 
 
 def test_a_topic_that_the_agent_has_let_go_of_is_opened_again() -> None:
@@ -104,6 +139,8 @@ REFUSED = "That payment cannot be refunded. Is there anything else I can do for 
         ((HELLO,), "Is that lost?", "Yes."),
         ((HELLO, BLOCKED), "Which payment is it about? The shop and the amount will do.", "The City Lottery."),
         ((HELLO, BLOCKED), "Is that City Lottery, £20, the 15th of November 2026?", "Yes."),
+        ((HELLO, BLOCKED), "Switch payment it about the chop in the mount we do.", "The City Lottery."),
+        ((HELLO, BLOCKED, REFUSED), "How mud should we refunded?", "Fifteen pounds."),
         (
             (HELLO, BLOCKED),
             "Is it about? The shop and the amount we'll do. Is that city lottery, 20 pounds, 15 November 26th?",
@@ -167,3 +204,16 @@ def test_the_caller_of_the_bank_waits_for_what_it_is_told_to_wait_for(heard: str
     one = bank_caller()
     one.next(HELLO)
     assert one.next(heard) == Listen()
+
+
+def test_the_questions_that_the_caller_of_the_bank_knows_by_sound_are_those_of_its_bundle() -> None:
+    prompts = validate_directory(DIRECTORY)[0].prompts["en-GB"]
+    known = {cue.like for topic in TOPICS for cue in topic.cues if cue.like}
+    assert known
+    assert known <= {prompt.text for prompt in prompts.values()}
+
+
+def test_no_cue_that_agrees_is_known_by_sound() -> None:
+    agreeing = [cue for topic in TOPICS for cue in topic.cues if any(line.startswith("Yes") for line in cue.says)]
+    assert agreeing
+    assert not [cue for cue in agreeing if cue.like or cue.keys]

@@ -10,12 +10,20 @@ _FIFTEEN = r"(£ ?15\b|\b15 ?(pounds|quid|£)|\bfifteen\b)"
 _TEN = r"(£ ?10\b|\b10 ?(pounds|quid|£)|\bten\b)"
 # The card of the read-back, digit by digit or as a number; "four" is heard as "for".
 _DEBIT = r"\b(4|four|for)\W*(4|four|for)\W*(1|one|won)\W*(7|seven)\b"
+# The sentences of the bundle that ask these (a test holds them to it).
+ASKS_CARD: Final = "Which card is it? You can say or key the last four digits."
+ASKS_REASON: Final = "Is the card lost, stolen, or damaged?"
+ASKS_PAYMENT: Final = "Which payment is it about? The shop and the amount will do."
+ASKS_AMOUNT: Final = "How much should be refunded?"
+# A code is keyed where a code is asked for, not where something sounds like it.
 _CODE = Cue(r"\b(key|enter|type|press)\b.*\b(code|pin|cold|coat)\b|your (code|pin)\b", keys=PIN)
 _WAITS: Final = (
     r"(?:[\W]*(?:one moment|\w+ with me|i am still on it|i'm still on it|thank you for waiting|please|"
     r"you are speaking with an automated assistant|before i can do that,? i need to check who you are)[\W]*)+"
 )
 _IDLE: Final = r"anything else|how can i help"
+_UNHEARD: Final = r"(not|n't) (understand|catch|hear|find)|did ?n.t get|say (that|it) again|once more"
+_AGAIN: Final = ("Could you say that again?", "Can you repeat that?")
 # Nothing that this caller called for ends like this.
 _FAILS: Final = r"to a colleague|does not match|technical problem|not working|cannot reach"
 BLOCK = Topic(
@@ -28,10 +36,11 @@ BLOCK = Topic(
         ),
         Cue(r"9 ?0 ?2 ?3|nine zero two three|credit", says=("No, the debit card.", "No, my debit card.")),
         Cue(r"is (that|it) (lost|blocking)", says=("Yes.", "Yes, please.")),
-        Cue(r"lost.*stolen|stolen.*damaged", says=("It is lost.", "I lost it.", "Lost.")),
+        Cue(r"lost.*stolen|stolen.*damaged", says=("It is lost.", "I lost it.", "Lost."), like=ASKS_REASON),
         Cue(
             r"which card|last four|what card",
             says=("The debit card.", "My debit card, ending four four one seven.", "Four four one seven."),
+            like=ASKS_CARD,
         ),
         _CODE,
         Cue(
@@ -57,8 +66,9 @@ REFUSED = Topic(
         Cue(
             r"payment is it about|shop (and|in) the amount|(which|what|what's) payment",
             says=("The City Lottery.", "City Lottery."),
+            like=ASKS_PAYMENT,
         ),
-        Cue(r"how much|what amount", says=("Twenty pounds.", "Twenty pounds, please.")),
+        Cue(r"how much|what amount", says=("Twenty pounds.", "Twenty pounds, please."), like=ASKS_AMOUNT),
         Cue(r"(?<!payment )\bis it about", says=("I was charged twice.", "A refund.", "It is about a refund.")),
     ),
     over=r"(cannot|can't|can not|could not) be refunded",
@@ -88,10 +98,11 @@ CORRECTED = Topic(
             r"do you mean",
             says=("The one for fifteen pounds.", "The fifteen pounds.", "The one of the nineteenth of November."),
         ),
-        Cue(r"how much|what amount", says=("Fifteen pounds.", "Fifteen pounds, please.")),
+        Cue(r"how much|what amount", says=("Fifteen pounds.", "Fifteen pounds, please."), like=ASKS_AMOUNT),
         Cue(
             r"payment is it about|shop (and|in) the amount|(which|what|what's) payment",
             says=("Northern Rail, fifteen pounds.", "The fifteen pounds from Northern Rail.", "Northern Rail."),
+            like=ASKS_PAYMENT,
         ),
         Cue(r"(?<!payment )\bis it about", says=("I was charged twice.", "A refund.", "It is about a refund.")),
     ),
@@ -102,4 +113,12 @@ TOPICS: Final = (BLOCK, REFUSED, CORRECTED)
 
 def bank_caller() -> ScriptedCaller:
     """The caller of the demo."""
-    return ScriptedCaller(TOPICS, waits=_WAITS, idle=_IDLE, fails=_FAILS, bye="No, thank you. Goodbye.")
+    return ScriptedCaller(
+        TOPICS,
+        waits=_WAITS,
+        idle=_IDLE,
+        fails=_FAILS,
+        bye="No, thank you. Goodbye.",
+        unheard=_UNHEARD,
+        again=_AGAIN,
+    )

@@ -1,7 +1,9 @@
 """A caller with a script: topics one after the other, each a small table of "when this is asked, say that". Pure.
 
-Asked the same again it says the same in other words; not understood, it tries again; after a few times it gives up and
-says what it was stuck at. It agrees to nothing that it did not hear: a read-back that no cue expects gets no yes.
+Asked the same again it says the same in other words; not understood, it tries again; what it cannot place it asks to
+hear again; after a few times without getting on it gives up and says what it was stuck at. Its ears are a small
+recogniser's, so a question is also known by how much it sounds like one that this agent asks. It agrees to nothing that
+it did not hear: a read-back that no cue expects gets no yes, however much it sounds like another.
 """
 
 import re
@@ -9,20 +11,29 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rapidfuzz import fuzz
+
 from services.cli.talker.acts import Act, HangUp, Key, Listen, Say
 from services.common.personal import Personal
 
 # As often is one question answered, and an answer that fits nothing heard, before the caller gives up.
 PATIENCE = 4
+# How like a known question (0 to 100, best alignment of the shorter in the longer) heard words must be to be taken for
+# it, and by how much more than for any other.
+SOUNDS_LIKE, MARGIN = 75.0, 8.0
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """When `asked` (a regular expression, searched in what was heard) then one of `says`, or `keys`."""
+    """When `asked` (a regular expression, searched in what was heard) then one of `says`, or `keys`.
+
+    `like`: the agent's sentence that asks it, for ears that hear it not quite so. Never of a cue that agrees.
+    """
 
     asked: str
     says: tuple[str, ...] = ()
     keys: str = field(default="", repr=False)
+    like: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +49,26 @@ class Topic:
 class ScriptedCaller:
     """One call's caller (`acts.Caller`)."""
 
-    def __init__(self, topics: Sequence[Topic], *, waits: str, idle: str, fails: str, bye: str) -> None:
+    def __init__(
+        self,
+        topics: Sequence[Topic],
+        *,
+        waits: str,
+        idle: str,
+        fails: str,
+        bye: str,
+        unheard: str = "",
+        again: Sequence[str] = ("Could you say that again?",),
+    ) -> None:
         """`waits`: what the agent says and goes on after; `idle`: nothing is open; `fails`: what no good call
-        has in it; `bye`: last words."""
+        has in it; `bye`: last words; `unheard`: the agent did not understand; `again`: the caller did not."""
         self._topics = topics
         self._waits = re.compile(waits)
         self._idle = re.compile(idle)
         self._fails = re.compile(fails)
         self._bye = bye
+        self._unheard = re.compile(unheard) if unheard else None
+        self._say_again = tuple(again)
         self._at = -1
         self._asked: Counter[int] = Counter()
         self._lost = 0
@@ -79,11 +102,13 @@ class ScriptedCaller:
         topic = self._topics[self._at]
         if re.search(topic.over, words):
             return self._open()
-        for index, cue in enumerate(topic.cues):
-            if words and re.search(cue.asked, words):
-                self._cue = cue
-                return self._answer(index, cue)
-        return self._again(topic, words)
+        index = _asked(topic, words)
+        if index is None:
+            return self._again(topic, words)
+        if self._cue is not topic.cues[index]:
+            # Getting on: what was not understood before is over.
+            self._lost, self._cue = 0, topic.cues[index]
+        return self._answer(index, topic.cues[index])
 
     def _open(self) -> Act:
         self._at += 1
@@ -110,7 +135,21 @@ class ScriptedCaller:
             # The agent has let go of it: asked for from the beginning.
             self._cue = None
             return Say(topic.opens[self._lost % len(topic.opens)])
+        if words and self._lost % 2 and not (self._unheard and self._unheard.search(words)):
+            return Say(self._say_again[self._lost // 2 % len(self._say_again)])
         return self._answer(topic.cues.index(self._cue), self._cue)
+
+
+def _asked(topic: Topic, words: str) -> int | None:
+    """Which cue the words are; None when none, or when two sound as like."""
+    if not words:
+        return None
+    for index, cue in enumerate(topic.cues):
+        if re.search(cue.asked, words):
+            return index
+    likes = [(fuzz.partial_ratio(plain(cue.like), words), index) for index, cue in enumerate(topic.cues) if cue.like]
+    (best, index), (second, _) = (*sorted(likes, reverse=True), (0.0, -1), (0.0, -1))[:2]
+    return index if best >= SOUNDS_LIKE and best - second >= MARGIN else None
 
 
 def plain(words: str) -> str:
