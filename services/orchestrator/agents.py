@@ -157,6 +157,8 @@ def agent_settings(bundle: Bundle, site: AgentSettings) -> AgentSettings:
             "greeting": text(agent.greeting),
             "disclosure": text(agent.disclosure),
             "max_history_turns": site.max_history_turns,
+            "asr_hotwords": agent.locales[locale].asr_hotwords,
+            "say": agent.lexicon.say,
         }
     )
 

@@ -222,7 +222,7 @@ class Orchestrator:
     def _voice(self, agent: AgentSettings) -> TtsClient:
         """How an agent speaks."""
         deadline_ms = self._settings.orchestrator.tts_first_audio_deadline_ms
-        return TtsClient(self._channels["tts"], self._clock, Voice(agent.voice, agent.locale), deadline_ms)
+        return TtsClient(self._channels["tts"], self._clock, Voice(agent.voice, agent.locale, agent.say), deadline_ms)
 
     def _new_call(self, handle: CallHandle, leg: Leg) -> Call:
         assert self._calls is not None  # the registry is not ready before the database is

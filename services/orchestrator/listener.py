@@ -44,7 +44,8 @@ class Listener:
         self._audio = AudioIn(rx_rate_hz)
         self._front_end = front_end
         self._vad = ctx.services.vad.open(ctx.call_id, self)
-        config = AsrConfig(ctx.call_id, ctx.settings.agent.locale, PARTIAL_INTERVAL_MS)
+        agent = ctx.settings.agent
+        config = AsrConfig(ctx.call_id, agent.locale, PARTIAL_INTERVAL_MS, agent.asr_hotwords)
         self._asr = AsrCall(ctx.services.asr, ctx.clock, config, self, ctx.settings.orchestrator.max_call_s + 60)
         self._prediction: asyncio.Task[None] | None = None
         self._final: pb.Final | None = None

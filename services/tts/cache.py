@@ -22,6 +22,8 @@ class PhraseKey:
     model_version: str
     sample_rate_hz: int
     speaking_rate: float
+    # What is said for the text: a listener's lexicon may change it.
+    spoken: tuple[str, ...]
 
 
 class PhraseCache:
@@ -70,7 +72,7 @@ class PhraseCache:
 
     def _digest(self, key: PhraseKey) -> bytes:
         rate = f"{key.speaking_rate:.3f}"
-        parts = (key.voice, key.model_version, str(key.sample_rate_hz), rate, key.text)
+        parts = (key.voice, key.model_version, str(key.sample_rate_hz), rate, key.text, *key.spoken)
         return hashlib.blake2b("\0".join(parts).encode(), key=self._salt, digest_size=16).digest()
 
     def _settle(self, digest: bytes, take: Take) -> None:

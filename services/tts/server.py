@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,7 @@ RATES_HZ = (8000, 16000, 22050, 24000, 48000)
 WARM_RATES_HZ = (8000, 16000, 24000, 48000)
 _FULL_NAME = "trunkline.tts.v1.TtsService"
 _FOREVER_NS = 2**62
+MAX_LEXICON, MAX_WRITTEN_CHARS, MAX_SPOKEN_CHARS = 64, 40, 80
 
 
 class TtsServicer(tts_pb2_grpc.TtsServiceServicer):
@@ -78,13 +79,14 @@ class TtsServicer(tts_pb2_grpc.TtsServiceServicer):
         return sum(await asyncio.gather(*(self._warm_phrase(text, voice) for text in texts)))
 
     async def _warm_phrase(self, text: str, voice: VoiceInfo) -> bool:
-        words = spoken_words(text, voice.locale)
+        words = spoken_words(text, voice.locale, _lexicon(self._agent.say))
         if not words:
             return False
         job = ClauseJob(words, voice.name, voice.native_sample_rate_hz, 1.0)
         made = await self._runner.run(partial(self._engine.prerender, job, WARM_RATES_HZ), _FOREVER_NS)
         for rate, (plan, pcm) in made.items():
-            self._cache.keep(PhraseKey(text, voice.name, voice.version, rate, 1.0), plan, pcm)
+            key = PhraseKey(text, voice.name, voice.version, rate, 1.0, tuple(word.spoken for word in words))
+            self._cache.keep(key, plan, pcm)
         return True
 
     @property
@@ -175,8 +177,29 @@ class TtsServicer(tts_pb2_grpc.TtsServiceServicer):
         if not math.isfinite(rate) or not 0.5 <= rate <= 2.0:
             raise InvalidInputError("config.speaking_rate", expected="0.5 to 2.0", got=f"{rate:g}")
         return UtteranceConfig(
-            voice, config.sample_rate_hz, round(rate, 3), paced=bool(config.call_id), call_id=config.call_id
+            voice,
+            config.sample_rate_hz,
+            round(rate, 3),
+            paced=bool(config.call_id),
+            call_id=config.call_id,
+            say=_lexicon(config.say),
         )
+
+
+def _lexicon(say: Mapping[str, str]) -> dict[str, str]:
+    """Checked and folded. Raises InvalidInputError; a word of the lexicon may be a name, so none is repeated."""
+    if len(say) > MAX_LEXICON:
+        raise InvalidInputError("config.say", expected=f"at most {MAX_LEXICON} words", got=str(len(say)))
+    for written, spoken in say.items():
+        if not 0 < len(written) <= MAX_WRITTEN_CHARS or written.split() != [written]:
+            raise InvalidInputError(
+                "config.say", expected=f"single words of 1 to {MAX_WRITTEN_CHARS} characters", got="another key"
+            )
+        if not spoken.strip() or len(spoken) > MAX_SPOKEN_CHARS or not any(c.isalnum() for c in spoken):
+            raise InvalidInputError(
+                "config.say", expected=f"what is said, 1 to {MAX_SPOKEN_CHARS} characters", got="something else"
+            )
+    return {written.casefold(): " ".join(spoken.split()) for written, spoken in say.items()}
 
 
 async def _first(requests: AsyncIterator[tts_pb2.SynthesizeRequest]) -> tts_pb2.SynthesizeRequest | None:

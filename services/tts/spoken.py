@@ -8,7 +8,9 @@ would be read "dollar five"), telephone numbers and long identifiers (digit by d
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 _MARKUP = str.maketrans(dict.fromkeys("*_`#~|<>[]{}\\^", ""))
 _LINK = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
@@ -56,15 +58,21 @@ class SpokenWord:
     spoken: str
 
 
-def spoken_words(clause: str, locale: str = "en-US") -> list[SpokenWord]:
-    """The words of a clause that are heard, in order. Empty when nothing is (only punctuation, markup, emoji)."""
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def spoken_words(clause: str, locale: str = "en-US", say: Mapping[str, str] = _NOTHING) -> list[SpokenWord]:
+    """The words of a clause that are heard, in order. Empty when nothing is (only punctuation, markup, emoji).
+
+    `say`: folded (`str.casefold`) written words → how they are said; it comes before every other rule.
+    """
     language = locale.split("-")[0].lower()
     tokens = [(m.group(), m.start()) for m in _TOKEN.finditer(_hide_links(clause))]
     words: list[SpokenWord] = []
     for index, (token, offset) in enumerate(tokens):
         following = tokens[index + 1][0] if index + 1 < len(tokens) else ""
         previous = tokens[index - 1][0] if index else ""
-        spoken = _say(token, previous, following, language)
+        spoken = _by_lexicon(token, say) or _say(token, previous, following, language)
         if any(c.isalnum() for c in spoken):
             words.append(SpokenWord(clause[offset : offset + len(token)], offset, spoken))
         elif words and spoken in {"-", "–", "—"}:
@@ -85,6 +93,18 @@ def _hide_links(clause: str) -> str:
 
 def _with_comma(spoken: str) -> str:
     return spoken if spoken[-1] in ",.;:!?" else f"{spoken},"
+
+
+def _by_lexicon(token: str, say: Mapping[str, str]) -> str:
+    """What the lexicon says for a token, its closing punctuation and an 's kept; empty when it has nothing to say."""
+    match = _EDGES.match(token.translate(_MARKUP)) if say else None
+    if match is None or not match.group(2):
+        return ""
+    core, ending = match.group(2), ""
+    if core.casefold() not in say and core[-2:].casefold() in ("'s", "’s"):
+        core, ending = core[:-2], "'s"
+    spoken = say.get(core.casefold(), "")
+    return f"{spoken}{ending}{_pause(match.group(3))}" if spoken else ""
 
 
 def _say(token: str, previous: str, following: str, language: str) -> str:

@@ -6,8 +6,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from services.common.clock import Clock
 from services.common.errors import DeadlineError, InvalidInputError
@@ -41,6 +41,8 @@ class UtteranceConfig:
     speaking_rate: float
     paced: bool = True
     call_id: str = ""
+    # Folded written words → how they are said.
+    say: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +158,14 @@ class Utterance:
 
     async def _speak_clause(self, ready: _Ready) -> AsyncIterator[tts_pb2.SynthesizeResponse]:
         text = ready.clause.text.strip()
-        words = spoken_words(text, self._config.voice.locale)
+        words = spoken_words(text, self._config.voice.locale, self._config.say)
         if not words:
             yield self._started(ready, Plan(0, ()), 0.0, cached=False)
             return
         config = self._config
         job = ClauseJob(words, config.voice.name, config.sample_rate_hz, config.speaking_rate)
-        key = PhraseKey(text, config.voice.name, config.voice.version, config.sample_rate_hz, config.speaking_rate)
+        voice, spoken = config.voice, tuple(word.spoken for word in words)
+        key = PhraseKey(text, voice.name, voice.version, config.sample_rate_hz, config.speaking_rate, spoken)
         take, cached = self._cache.take(key, lambda: self._engine.render(job))
         try:
             index = 0

@@ -127,7 +127,7 @@ async def test_a_recogniser_hears_what_was_written_and_when(client: TtsClient) -
     amounts = "".join(word for word, _, _ in heard[-1]).replace(" ", "")
     assert "$5" in amounts or "fivedollars" in amounts
     assert "$3.50" in amounts or "threedollarsandfiftycents" in amounts
-    assert any(time in amounts for time in ("10:30", "1030", "10.30"))
+    assert any(time in amounts.casefold() for time in ("10:30", "1030", "10.30", "tenthirty")), amounts
 
 
 def transcribe(clips: list[np.ndarray]) -> list[list[tuple[str, float, float]]]:
@@ -183,6 +183,15 @@ async def test_speaking_rate_changes_the_length_and_nothing_else(client: TtsClie
         assert spoken.finished is not None
         lengths[pace] = spoken.finished.samples
     assert lengths[0.7] > lengths[1.0] * 1.2 > lengths[1.6] * 1.4
+
+
+@on_module_loop
+async def test_a_lexicon_changes_the_sound_and_not_the_words(client: TtsClient) -> None:
+    text = "Your MiniSaver is open."
+    plain = await client.say(text)
+    said = await client.say(text, say={"MiniSaver": "extraordinarily long saver"})
+    assert [word.text for word in said.words] == [word.text for word in plain.words] == text.split()
+    assert len(said.samples) > len(plain.samples) * 1.3
 
 
 @on_module_loop

@@ -102,3 +102,30 @@ def test_every_word_is_found_at_its_offset_in_order_and_nothing_raises(text: str
 )
 def test_numbers_and_signs_in_any_order_do_not_raise(tokens: list[str]) -> None:
     assert len(spoken_words(" ".join(tokens))) <= len(tokens)
+
+
+LEXICON = {"minisaver": "mini saver", "dr.": "drive", "4x4": "four by four"}
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("Your MiniSaver, sir", "Your mini saver, sir"),
+        ("MINISAVER's rate.", "mini saver's rate."),
+        ("the 4x4?", "the four by four?"),
+        ("miniSavers", "miniSavers"),
+        ("**MiniSaver**!", "mini saver!"),
+    ],
+)
+def test_a_lexicon_says_whole_words_its_own_way_and_comes_before_every_rule(written: str, expected: str) -> None:
+    words = spoken_words(written, "en-GB", LEXICON)
+    assert " ".join(word.spoken for word in words) == expected
+    assert [word.written for word in words] == written.split()
+
+
+@given(
+    st.text(max_size=80), st.dictionaries(st.text(min_size=1, max_size=8), st.sampled_from(["x", "a b"]), max_size=4)
+)
+def test_a_lexicon_moves_no_word_from_its_place(text: str, say: dict[str, str]) -> None:
+    plain = {(word.written, word.offset) for word in spoken_words(text)}
+    assert plain <= {(word.written, word.offset) for word in spoken_words(text, "en-US", say)}

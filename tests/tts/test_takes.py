@@ -57,7 +57,7 @@ class FakeRendering:
 
 
 def key(text: str = "hello", rate: int = 16000, pace: float = 1.0) -> PhraseKey:
-    return PhraseKey(text, "joe", "1", rate, pace)
+    return PhraseKey(text, "joe", "1", rate, pace, (text,))
 
 
 async def play(cache: PhraseCache, phrase: PhraseKey, rendering: FakeRendering) -> tuple[bytes, bool]:
@@ -82,9 +82,16 @@ async def test_the_second_time_a_phrase_comes_from_the_cache_and_sounds_the_same
 
 
 @pytest.mark.parametrize(
-    "other", [key("Hello"), key(rate=8000), key(pace=1.2), PhraseKey("hello", "joe", "2", 16000, 1.0)]
+    "other",
+    [
+        key("Hello"),
+        key(rate=8000),
+        key(pace=1.2),
+        PhraseKey("hello", "joe", "2", 16000, 1.0, ("hello",)),
+        PhraseKey("hello", "joe", "1", 16000, 1.0, ("hal low",)),
+    ],
 )
-async def test_text_rate_pace_and_model_version_make_another_phrase(other: PhraseKey) -> None:
+async def test_text_rate_pace_model_version_and_what_is_said_make_another_phrase(other: PhraseKey) -> None:
     cache = PhraseCache(10_000, InlineRunner())
     await play(cache, key(), FakeRendering())
     assert (await play(cache, other, FakeRendering()))[1] is False

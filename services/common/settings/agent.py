@@ -44,6 +44,10 @@ class AgentSettings(Section):
     call_back: str = str(ENGLISH["call_back"])
     nobody_there: str = str(ENGLISH["nobody_there"])
     max_history_turns: Positive = 12
+    # Words of this business that the recogniser shall expect. Few: each costs on other speech (benchmarks/README.md).
+    asr_hotwords: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=24)], ...], Field(max_length=8)] = ()
+    # How words are said that the voice would read wrongly: say.MiniSaver = "mini saver". Texts keep what is written.
+    say: dict[str, str] = Field(default_factory=dict, max_length=64)
 
     @model_validator(mode="before")
     @classmethod

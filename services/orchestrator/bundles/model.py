@@ -25,6 +25,13 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+# What a recogniser shall expect: short, and few of them, for each costs on other speech.
+Hotword = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=24)]
+# One written word of `lexicon.say`, and what is said for it.
+Written = Annotated[str, StringConstraints(pattern=r"^\S{1,40}$")]
+Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+
+
 class LocaleRules(Part):
     """How numbers, names and people are addressed in one locale."""
 
@@ -32,13 +39,13 @@ class LocaleRules(Part):
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
     formality: Literal["neutral", "formal", "informal"] = "neutral"
     digits: Literal["single", "pairs"] = "single"
-    asr_hotwords: tuple[str, ...] = ()
+    asr_hotwords: Annotated[tuple[Hotword, ...], Field(max_length=8)] = ()
 
 
 class Lexicon(Part):
     """Words of this business: how they are said, what they are mistaken for."""
 
-    say: dict[str, str] = {}
+    say: Annotated[dict[Written, Said], Field(max_length=64)] = {}
     confusable: tuple[tuple[str, ...], ...] = ()
 
 

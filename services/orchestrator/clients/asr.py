@@ -45,6 +45,8 @@ class AsrConfig:
     call_id: str
     locale: str
     partial_interval_ms: int = 500
+    # Words of this business that the recogniser shall expect.
+    hotwords: tuple[str, ...] = ()
 
 
 class AsrCall:
@@ -115,6 +117,7 @@ class AsrCall:
                 locale=self._config.locale,
                 sample_rate_hz=MODEL_RATE_HZ,
                 partial_interval_ms=self._config.partial_interval_ms,
+                hotwords=self._config.hotwords,
             )
             await stream.write(pb.RecognizeRequest(config=config))
             self._restart()

@@ -1,8 +1,8 @@
 """Speech from text that is still being written: clauses come back as audio with word timings."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
 
 import grpc.aio
 
@@ -22,6 +22,8 @@ class Voice:
 
     name: str
     locale: str
+    # Written word → how it is said (a bundle's lexicon).
+    say: Mapping[str, str] = field(default_factory=dict)
 
 
 class TtsClient:
@@ -41,6 +43,7 @@ class TtsClient:
             locale=self._voice.locale,
             sample_rate_hz=rate_hz,
             speaking_rate=1.0,
+            say=self._voice.say,
         )
         return TtsStream(self._stub.Synthesize(timeout=SYNTHESIZE_DEADLINE_S), config, self._first_ms)
 

@@ -25,37 +25,41 @@ _sym_db = _symbol_database.Default()
 from services.pb.trunkline.common.v1 import common_pb2 as trunkline_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atrunkline/tts/v1/tts.proto\x12\x10trunkline.tts.v1\x1a trunkline/common/v1/common.proto\"\xb4\x01\n\x11SynthesizeRequest\x12\x34\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\".trunkline.tts.v1.SynthesizeConfigH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12(\n\x05\x66lush\x18\x03 \x01(\x0b\x32\x17.trunkline.tts.v1.FlushH\x00\x12$\n\x03\x65nd\x18\x04 \x01(\x0b\x32\x15.trunkline.tts.v1.EndH\x00\x42\t\n\x07payload\"\x07\n\x05\x46lush\"\x05\n\x03\x45nd\"q\n\x10SynthesizeConfig\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\r\n\x05voice\x18\x02 \x01(\t\x12\x0e\n\x06locale\x18\x03 \x01(\t\x12\x16\n\x0esample_rate_hz\x18\x04 \x01(\r\x12\x15\n\rspeaking_rate\x18\x05 \x01(\x02\"\xac\x01\n\x12SynthesizeResponse\x12\x31\n\x06\x63lause\x18\x01 \x01(\x0b\x32\x1f.trunkline.tts.v1.ClauseStartedH\x00\x12(\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x17.trunkline.tts.v1.AudioH\x00\x12.\n\x08\x66inished\x18\x03 \x01(\x0b\x32\x1a.trunkline.tts.v1.FinishedH\x00\x42\t\n\x07payload\"\xcf\x01\n\rClauseStarted\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x13\n\x0btext_offset\x18\x03 \x01(\r\x12\x15\n\rsample_offset\x18\x04 \x01(\x04\x12\x0f\n\x07samples\x18\x05 \x01(\x04\x12%\n\x05words\x18\x06 \x03(\x0b\x32\x16.trunkline.tts.v1.Word\x12\x0e\n\x06\x63\x61\x63hed\x18\x07 \x01(\x08\x12-\n\x07timings\x18\x08 \x01(\x0b\x32\x1c.trunkline.common.v1.Timings\"K\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x13\n\x0btext_offset\x18\x02 \x01(\r\x12\x10\n\x08start_ms\x18\x03 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x04 \x01(\r\"*\n\x05\x41udio\x12\x14\n\x0c\x63lause_index\x18\x01 \x01(\r\x12\x0b\n\x03pcm\x18\x02 \x01(\x0c\"D\n\x08\x46inished\x12\x0f\n\x07samples\x18\x01 \x01(\x04\x12\x0f\n\x07\x63lauses\x18\x02 \x01(\r\x12\x16\n\x0e\x63\x61\x63hed_clauses\x18\x03 \x01(\r\"\x13\n\x11ListVoicesRequest\"=\n\x12ListVoicesResponse\x12\'\n\x06voices\x18\x01 \x03(\x0b\x32\x17.trunkline.tts.v1.Voice\"`\n\x05Voice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06locale\x18\x02 \x01(\t\x12\x1d\n\x15native_sample_rate_hz\x18\x03 \x01(\r\x12\x1a\n\x12\x64\x65\x66\x61ult_for_locale\x18\x04 \x01(\x08\x32\xe8\x02\n\nTtsService\x12[\n\nSynthesize\x12#.trunkline.tts.v1.SynthesizeRequest\x1a$.trunkline.tts.v1.SynthesizeResponse(\x01\x30\x01\x12W\n\nListVoices\x12#.trunkline.tts.v1.ListVoicesRequest\x1a$.trunkline.tts.v1.ListVoicesResponse\x12W\n\x08\x44\x65scribe\x12$.trunkline.common.v1.DescribeRequest\x1a%.trunkline.common.v1.DescribeResponse\x12K\n\x04Load\x12 .trunkline.common.v1.LoadRequest\x1a!.trunkline.common.v1.LoadResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atrunkline/tts/v1/tts.proto\x12\x10trunkline.tts.v1\x1a trunkline/common/v1/common.proto\"\xb4\x01\n\x11SynthesizeRequest\x12\x34\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\".trunkline.tts.v1.SynthesizeConfigH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12(\n\x05\x66lush\x18\x03 \x01(\x0b\x32\x17.trunkline.tts.v1.FlushH\x00\x12$\n\x03\x65nd\x18\x04 \x01(\x0b\x32\x15.trunkline.tts.v1.EndH\x00\x42\t\n\x07payload\"\x07\n\x05\x46lush\"\x05\n\x03\x45nd\"\xd7\x01\n\x10SynthesizeConfig\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\r\n\x05voice\x18\x02 \x01(\t\x12\x0e\n\x06locale\x18\x03 \x01(\t\x12\x16\n\x0esample_rate_hz\x18\x04 \x01(\r\x12\x15\n\rspeaking_rate\x18\x05 \x01(\x02\x12\x38\n\x03say\x18\x06 \x03(\x0b\x32+.trunkline.tts.v1.SynthesizeConfig.SayEntry\x1a*\n\x08SayEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xac\x01\n\x12SynthesizeResponse\x12\x31\n\x06\x63lause\x18\x01 \x01(\x0b\x32\x1f.trunkline.tts.v1.ClauseStartedH\x00\x12(\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x17.trunkline.tts.v1.AudioH\x00\x12.\n\x08\x66inished\x18\x03 \x01(\x0b\x32\x1a.trunkline.tts.v1.FinishedH\x00\x42\t\n\x07payload\"\xcf\x01\n\rClauseStarted\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x13\n\x0btext_offset\x18\x03 \x01(\r\x12\x15\n\rsample_offset\x18\x04 \x01(\x04\x12\x0f\n\x07samples\x18\x05 \x01(\x04\x12%\n\x05words\x18\x06 \x03(\x0b\x32\x16.trunkline.tts.v1.Word\x12\x0e\n\x06\x63\x61\x63hed\x18\x07 \x01(\x08\x12-\n\x07timings\x18\x08 \x01(\x0b\x32\x1c.trunkline.common.v1.Timings\"K\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x13\n\x0btext_offset\x18\x02 \x01(\r\x12\x10\n\x08start_ms\x18\x03 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x04 \x01(\r\"*\n\x05\x41udio\x12\x14\n\x0c\x63lause_index\x18\x01 \x01(\r\x12\x0b\n\x03pcm\x18\x02 \x01(\x0c\"D\n\x08\x46inished\x12\x0f\n\x07samples\x18\x01 \x01(\x04\x12\x0f\n\x07\x63lauses\x18\x02 \x01(\r\x12\x16\n\x0e\x63\x61\x63hed_clauses\x18\x03 \x01(\r\"\x13\n\x11ListVoicesRequest\"=\n\x12ListVoicesResponse\x12\'\n\x06voices\x18\x01 \x03(\x0b\x32\x17.trunkline.tts.v1.Voice\"`\n\x05Voice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06locale\x18\x02 \x01(\t\x12\x1d\n\x15native_sample_rate_hz\x18\x03 \x01(\r\x12\x1a\n\x12\x64\x65\x66\x61ult_for_locale\x18\x04 \x01(\x08\x32\xe8\x02\n\nTtsService\x12[\n\nSynthesize\x12#.trunkline.tts.v1.SynthesizeRequest\x1a$.trunkline.tts.v1.SynthesizeResponse(\x01\x30\x01\x12W\n\nListVoices\x12#.trunkline.tts.v1.ListVoicesRequest\x1a$.trunkline.tts.v1.ListVoicesResponse\x12W\n\x08\x44\x65scribe\x12$.trunkline.common.v1.DescribeRequest\x1a%.trunkline.common.v1.DescribeResponse\x12K\n\x04Load\x12 .trunkline.common.v1.LoadRequest\x1a!.trunkline.common.v1.LoadResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'trunkline.tts.v1.tts_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_SYNTHESIZECONFIG_SAYENTRY']._loaded_options = None
+  _globals['_SYNTHESIZECONFIG_SAYENTRY']._serialized_options = b'8\001'
   _globals['_SYNTHESIZEREQUEST']._serialized_start=83
   _globals['_SYNTHESIZEREQUEST']._serialized_end=263
   _globals['_FLUSH']._serialized_start=265
   _globals['_FLUSH']._serialized_end=272
   _globals['_END']._serialized_start=274
   _globals['_END']._serialized_end=279
-  _globals['_SYNTHESIZECONFIG']._serialized_start=281
-  _globals['_SYNTHESIZECONFIG']._serialized_end=394
-  _globals['_SYNTHESIZERESPONSE']._serialized_start=397
-  _globals['_SYNTHESIZERESPONSE']._serialized_end=569
-  _globals['_CLAUSESTARTED']._serialized_start=572
-  _globals['_CLAUSESTARTED']._serialized_end=779
-  _globals['_WORD']._serialized_start=781
-  _globals['_WORD']._serialized_end=856
-  _globals['_AUDIO']._serialized_start=858
-  _globals['_AUDIO']._serialized_end=900
-  _globals['_FINISHED']._serialized_start=902
-  _globals['_FINISHED']._serialized_end=970
-  _globals['_LISTVOICESREQUEST']._serialized_start=972
-  _globals['_LISTVOICESREQUEST']._serialized_end=991
-  _globals['_LISTVOICESRESPONSE']._serialized_start=993
-  _globals['_LISTVOICESRESPONSE']._serialized_end=1054
-  _globals['_VOICE']._serialized_start=1056
-  _globals['_VOICE']._serialized_end=1152
-  _globals['_TTSSERVICE']._serialized_start=1155
-  _globals['_TTSSERVICE']._serialized_end=1515
+  _globals['_SYNTHESIZECONFIG']._serialized_start=282
+  _globals['_SYNTHESIZECONFIG']._serialized_end=497
+  _globals['_SYNTHESIZECONFIG_SAYENTRY']._serialized_start=455
+  _globals['_SYNTHESIZECONFIG_SAYENTRY']._serialized_end=497
+  _globals['_SYNTHESIZERESPONSE']._serialized_start=500
+  _globals['_SYNTHESIZERESPONSE']._serialized_end=672
+  _globals['_CLAUSESTARTED']._serialized_start=675
+  _globals['_CLAUSESTARTED']._serialized_end=882
+  _globals['_WORD']._serialized_start=884
+  _globals['_WORD']._serialized_end=959
+  _globals['_AUDIO']._serialized_start=961
+  _globals['_AUDIO']._serialized_end=1003
+  _globals['_FINISHED']._serialized_start=1005
+  _globals['_FINISHED']._serialized_end=1073
+  _globals['_LISTVOICESREQUEST']._serialized_start=1075
+  _globals['_LISTVOICESREQUEST']._serialized_end=1094
+  _globals['_LISTVOICESRESPONSE']._serialized_start=1096
+  _globals['_LISTVOICESRESPONSE']._serialized_end=1157
+  _globals['_VOICE']._serialized_start=1159
+  _globals['_VOICE']._serialized_end=1255
+  _globals['_TTSSERVICE']._serialized_start=1258
+  _globals['_TTSSERVICE']._serialized_end=1618
 # @@protoc_insertion_point(module_scope)

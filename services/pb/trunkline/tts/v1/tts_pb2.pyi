@@ -91,11 +91,32 @@ Global___End: _TypeAlias = End  # noqa: Y015
 class SynthesizeConfig(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class SayEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     CALL_ID_FIELD_NUMBER: _builtins.int
     VOICE_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
     SAMPLE_RATE_HZ_FIELD_NUMBER: _builtins.int
     SPEAKING_RATE_FIELD_NUMBER: _builtins.int
+    SAY_FIELD_NUMBER: _builtins.int
     call_id: _builtins.str
     """Audio for a call is made little ahead of what the caller can have heard.
     Empty: not for a call (a file, a test); it comes as fast as it is made.
@@ -108,6 +129,12 @@ class SynthesizeConfig(_message.Message):
     """8000, 16000, 22050, 24000 or 48000."""
     speaking_rate: _builtins.float
     """1.0 is the voice's own pace; 0.5 to 2.0."""
+    @_builtins.property
+    def say(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """How words are said that the voice would read wrongly: written (one word, any case) → said ("MiniSaver": "mini
+        saver"). Text and word timings keep the written form. At most 64.
+        """
+
     def __init__(
         self,
         *,
@@ -116,10 +143,11 @@ class SynthesizeConfig(_message.Message):
         locale: _builtins.str = ...,
         sample_rate_hz: _builtins.int = ...,
         speaking_rate: _builtins.float = ...,
+        say: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_id", b"call_id", "locale", b"locale", "sample_rate_hz", b"sample_rate_hz", "speaking_rate", b"speaking_rate", "voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_id", b"call_id", "locale", b"locale", "sample_rate_hz", b"sample_rate_hz", "say", b"say", "speaking_rate", b"speaking_rate", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
