@@ -307,6 +307,9 @@ def test_a_caller_who_moved_away_is_heard_after_a_few_attempts() -> None:
     [
         ("en-US", "Mm-hmm."),
         ("en-US", "Yeah, okay."),
+        # The end of "yes, please" that came after the yes was acted on.
+        ("en-GB", "please. Please"),
+        ("de-DE", "Bitte."),
         ("en-US", "Ha ha ha ha ha ha."),
         ("de-DE", "Mhm, ja."),
         ("de-DE", "Ach so."),

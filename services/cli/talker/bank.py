@@ -50,7 +50,7 @@ BLOCK = Topic(
         # A read-back that was not understood gets no yes.
         Cue(r"go ahead|is (that|it) ", says=("Can you repeat that?", "Please say that again.")),
     ),
-    over=r"\bis block(ed)?\b|the reference is",
+    over=r"\bis block(ed)?\b|the reference is|done already",
 )
 REFUSED = Topic(
     "a refund is refused",

@@ -306,7 +306,8 @@ def _nothing(talk: Talk, said: Understood) -> None:
         talk.hand_over("no_match")
     elif talk.state.requests and talk.state.question is None:
         talk.tell("talk.working")
-    elif not said.free:
+    elif not said.free and not talk.owed():
+        # A word that only cut off what was done ("Yes", done, "please") is answered with what was done.
         talk.tell("talk.not_heard")
 
 

@@ -155,7 +155,10 @@ class Dialogue:
         return needed(self._talk(), goal)
 
     def _played(self, event: Played) -> None:
-        self.state.tellings.pop(event.speech, None)
+        telling = self.state.tellings.get(event.speech)
+        # That something was done is owed to the caller until it was heard to its end (Talk.owed).
+        if telling is not None and (event.complete or not self._talk().is_outcome(telling)):
+            del self.state.tellings[event.speech]
         question = self.state.question
         if question is not None and question.speech == event.speech:
             question.heard = event.complete

@@ -120,7 +120,9 @@ class Done:
 
 @dataclass(slots=True)
 class Telling:
-    """A sentence that tells something and was not heard yet; said again after the call was taken over."""
+    """A sentence that tells something and was not heard yet; said again after the call was taken over, and to who
+    speaks over it without meaning anything, when it tells of something that was done.
+    """
 
     prompt: str
     facts: dict[str, Personal[Scalar]] = field(default_factory=dict)

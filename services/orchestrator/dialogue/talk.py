@@ -65,6 +65,19 @@ class Talk:
         self._said.append(telling)
         self.state.tellings[speech] = telling
 
+    def is_outcome(self, telling: Telling) -> bool:
+        """It tells that something was done in a system of record."""
+        needs = self.bundle.prompt(telling.prompt, self.locale).needs or ""
+        return needs.endswith(".committed")
+
+    def owed(self) -> bool:
+        """Tell again what was done and not heard to its end; False when there is no such thing."""
+        owed = {speech: one for speech, one in self.state.tellings.items() if self.is_outcome(one)}
+        for speech, telling in owed.items():
+            del self.state.tellings[speech]
+            self.tell_again(telling)
+        return bool(owed)
+
     def tell_goal(self, prompt: str, goal: str) -> None:
         """With a goal's title in it."""
         speech, telling = self._say(prompt, {}, (self.title(goal),))

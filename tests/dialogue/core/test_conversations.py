@@ -113,6 +113,16 @@ def test_a_yes_to_a_readback_that_was_not_heard_to_its_end_reads_it_again():
     assert acts(desk) == [refund("txn-1", 1000)]
 
 
+def test_who_speaks_over_what_was_done_and_means_nothing_hears_it_again():
+    so_far = (turn(start("block_card")), turn(CARD), CutShort(), turn(REASON))
+    blocked = "Your card ending 4417 is blocked. The reference is REF0."
+    assert converse(*so_far, turn())[0].last[0] == blocked
+    # Heard now: it is owed no more.
+    desk, _ = converse(*so_far, turn(), turn())
+    assert desk.last[0] == "Sorry, I did not catch that."
+    assert len(desk.performed) == 1
+
+
 def test_no_to_a_readback_does_nothing_and_asks_what_should_be_different():
     desk, _ = converse(turn(start("refund"), PAYMENT, give("amount", money(10))), turn(NO), turn(NO))
     assert desk.performed == []

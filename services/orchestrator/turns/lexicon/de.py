@@ -61,7 +61,7 @@ LEXICON = Lexicon(
     polite=words("bitte danke schön vielen dank das ist sehr na auf jeden fall gern gerne sie"),
     backchannels=words(
         """mhm mm mmm hm hmm aha ah ach oh ja jo jaja genau okay ok gut klar so verstehe ich stimmt richtig alles prima
-        super echt toll schön"""
+        super echt toll schön bitte danke"""
     ),
     listening=phrases("alles klar | verstehe | in ordnung | ja ja | genau | okay | ach so | sehr gut | ich verstehe"),
     commands=phrases(

@@ -54,7 +54,7 @@ LEXICON = Lexicon(
     backchannels=words(
         """mhm mm mmm mmhm mhmm hm hmm uh huh uhhuh aha ah oh yeah yep yes ok okay right sure i see good great fine
         alright all got it wow really nice cool exactly true mhmm mkay ow aw ooh yup ya perfect understood lovely
-        thank thanks you"""
+        thank thanks you please"""
     ),
     listening=phrases(
         """got it | all right | i see | uh huh | mm hmm | okay | right | oh okay | oh i see | yes yes | yeah yeah |
@@ -64,7 +64,7 @@ LEXICON = Lexicon(
         """stop | wait | hold on | hang on | no | nope | listen | excuse me | sorry | pardon | what | who | why |
         which | hello | help | cancel | wrong | repeat | say that again | be quiet | shut up | enough | not that |
         not me | one moment | one second | just | slow down | go back | let me | operator | agent | next | too |
-        actually | but | please | look | i need | i want | i said | i don't | can i | can you | could you |
+        actually | but | look | i need | i want | i said | i don't | can i | can you | could you |
         that's not"""
     ),
     numbers={
