@@ -50,7 +50,6 @@ class Dip:
     text: str | None = None
     text_ms: float = 0.0
     logprob: float = 0.0
-    fall_db: float = 0.0
     predictions: list[tuple[float, float]] = field(default_factory=list)
 
 
@@ -93,11 +92,7 @@ class Recorder(Replay):
 
     def _carry_out(self, decision: do.Decision, now_ns: int) -> list[on.Signal]:
         if isinstance(decision, do.PauseSpeech):
-            utterance = self._taker._utterance
-            fall_db = utterance.fall_db if utterance is not None else None
-            self.dips.append(
-                Dip((decision.last_voiced_ns - BASE_NS) / MS, (now_ns - BASE_NS) / MS, fall_db=fall_db or 0.0)
-            )
+            self.dips.append(Dip((decision.last_voiced_ns - BASE_NS) / MS, (now_ns - BASE_NS) / MS))
         return Replay._carry_out(self, decision, now_ns)
 
 
@@ -140,25 +135,16 @@ def rows_of(entry: Entry, dips: Sequence[Dip]) -> list[Row]:
     return rows
 
 
-NAMES = ("bias", "audio", "fall", "tail", "misheard", *completeness.WEIGHTS)
+NAMES = ("bias", "audio", "tail", "misheard", *completeness.WEIGHTS)
 PRIOR = np.array(
-    [
-        endpoint.BIAS,
-        endpoint.AUDIO,
-        endpoint.FALL,
-        completeness.TAIL,
-        completeness.MISHEARD,
-        *completeness.WEIGHTS.values(),
-    ]
+    [endpoint.BIAS, endpoint.AUDIO, completeness.TAIL, completeness.MISHEARD, *completeness.WEIGHTS.values()]
 )
-NOT_SIGNS = 5
 
 
 def features(row: Row) -> list[float]:
-    """1, the first prediction's log-odds, the voice's fall, the tail's log-odds, how sure the words are, each sign."""
+    """1, the first prediction's log-odds, the tail's, how unsure the words are, one per sign."""
     audio = endpoint.logit(row.dip.predictions[0][1]) if row.dip.predictions else 0.0
-    heard = [1.0, audio, row.dip.fall_db, row.tail, row.misheard]
-    return [*heard, *(float(name in row.signs) for name in completeness.WEIGHTS)]
+    return [1.0, audio, row.tail, row.misheard, *(float(name in row.signs) for name in completeness.WEIGHTS)]
 
 
 def fit(x: Floats, y: Floats) -> Floats:
@@ -195,7 +181,6 @@ def ends_at_ms(row: Row, weights: Floats, shape: Shape, shift_ms: float) -> floa
     """When the turn would end if the silence lasted for ever, as the turn-taker decides: regraded by each answer."""
     said = dict(zip(NAMES, weights, strict=True))
     text = sum(said[sign] for sign in row.signs) + said["tail"] * row.tail + said["misheard"] * row.misheard
-    text += said["fall"] * row.dip.fall_db
     known = sorted([(row.dip.text_ms, None), *row.dip.predictions], key=lambda answer: answer[0])
     audio, have_text, at = 0.0, False, 0.0
     for (answered_ms, probability), (next_ms, _) in zip(known, [*known[1:], (1e9, None)], strict=True):
@@ -273,7 +258,7 @@ def main() -> None:
     ):
         print(
             f"{name:22} {before:6.2f} → {after:6.2f}   seen {seen}"
-            + (f", {ends / seen:.0%} ends" if seen and name not in NAMES[:NOT_SIGNS] else "")
+            + (f", {ends / seen:.0%} ends" if seen and name not in NAMES[:4] else "")
         )
     turns = settings.orchestrator.turns
     shapes = [
@@ -288,8 +273,8 @@ def main() -> None:
     if given.grid:
         shapes += [
             Shape(slope, unsure, least, 2000, turns.pause_ms)
-            for slope in (0.8, 1.0, 1.2, 1.4, 1.6, 2.0)
-            for unsure in (1000, 1200, 1400, 1600)
+            for slope in (0.8, 1.2, 1.6, 2.0, 2.4)
+            for unsure in (1000, 1200, 1400, 1700, 2000)
             for least in (200, 220)
         ]
     for shape in shapes:

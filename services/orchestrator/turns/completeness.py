@@ -16,23 +16,22 @@ from services.orchestrator.turns.tail import knows
 from services.orchestrator.turns.tail import log_odds as tail_log_odds
 
 # Fitted by `python -m benchmarks.turn_weights` (maximum a posteriori, a Gaussian prior of width 1) to 757 dips of 390
-# items of the tuning half of the turn-taking set, half of them ends, and moved towards a second fit beside the fall of
-# the voice (697 dips). What is rare there stays near its prior. Set by hand: digits and letters last (the few that were
-# seen were read off playing cards), short and whole answers.
+# items of the tuning half of the turn-taking set, half of them ends. What is rare there stays near its prior. Set by
+# hand: digits and letters last (the few that were seen were read off playing cards) and short answers.
 WEIGHTS: Mapping[str, float] = {
     "full stop": 1.6,
-    "question mark": 1.05,
-    "no stop": 1.75,
-    "trailing off": 0.25,
+    "question mark": 1.15,
+    "no stop": 1.6,
+    "trailing off": 0.1,
     "filler last": -4.2,
     "open word last": -1.75,
-    "weak word last": -1.5,
+    "weak word last": -1.2,
     "open phrase": -2.0,
-    "subordinate clause": -3.2,
+    "subordinate clause": -2.6,
     "number announced": -2.5,
     "digits last": -2.6,
     "letters last": -2.6,
-    "closing phrase": -0.2,
+    "closing phrase": -0.3,
     "short answer": 2.0,
     "one word": -1.4,
     "whole answer": 3.6,
@@ -60,7 +59,7 @@ WITHOUT_TAIL: Mapping[str, float] = {
 TAIL = 0.55
 # Of the recogniser's log-probability per token below SURE_LOGPROB: the words it is unsure of are often the last one
 # misheard, or left out.
-MISHEARD = -1.4
+MISHEARD = -1.6
 SURE_LOGPROB, LEAST_LOGPROB = -0.2, -1.0
 _MEASURED = ("whole answer", "answered", "part of the answer", "short answer", "digits last", "letters last")
 _OF_EXTENT: dict[Extent, str] = {

@@ -44,7 +44,7 @@ class Hearing:
 
     def wait(self, utterance: Utterance) -> Wait:
         """How long after its last voiced frame it is over, as known so far."""
-        return endpoint_wait(self._settings, utterance.probability, utterance.reading, self.caller, utterance.fall_db)
+        return endpoint_wait(self._settings, utterance.probability, utterance.reading, self.caller)
 
     def ask_due_ns(self, utterance: Utterance, last_voiced_ns: int) -> int | None:
         """When the turn model is asked again: only where its answer can still change the wait."""

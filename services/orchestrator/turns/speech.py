@@ -29,12 +29,6 @@ FADED_DB = 8.0
 FADED_NS = 8 * FRAME_NS
 # So much speech makes a level to compare with.
 LEVEL_NS = 8 * FRAME_NS
-# The fall of the voice at a dip: its last so many ns against what it was from and to so long before its end.
-FALL_LAST_NS = 120_000_000
-FALL_FROM_NS, FALL_TO_NS = 400_000_000, 150_000_000
-MOST_FALL_DB = 25.0
-# Parts remembered: the stretch above, and the dip behind it.
-_PARTS = 96
 # How fast the noise of the line is followed, per frame.
 FLOOR_FOLLOW = 0.05
 
@@ -49,7 +43,7 @@ class SpeechDetector:
         self._floor_db = -65.0
         self._quiet_frames = 0
         self._peak_db = QUIET_DB
-        self._parts: deque[tuple[int, float]] = deque(maxlen=_PARTS)
+        self._parts: deque[tuple[int, float]] = deque(maxlen=32)
         self._run_ns = 0
         self._first_ns = 0
         self._dipped = False
@@ -75,21 +69,6 @@ class SpeechDetector:
     def level_db(self) -> float | None:
         """Level of the utterance's speech in dBFS, pauses left out (mean power of its frames); None: not measured."""
         return 10 * math.log10(self._power / self._powers) if self._powers else None
-
-    @property
-    def fall_db(self) -> float | None:
-        """How far the voice fell towards `last_voiced_ns`, in dB, within ±MOST_FALL_DB; None: levels are not known.
-
-        Speakers let their voice fall at the end of a turn and keep it up where they will go on.
-        """
-        end_ns = self.last_voiced_ns
-        ages = [(end_ns - start_ns, level) for start_ns, level in self._parts]
-        last = [level for age, level in ages if 0 < age <= FALL_LAST_NS]
-        before = [level for age, level in ages if FALL_TO_NS < age <= FALL_FROM_NS]
-        if not last or not before:
-            return None
-        fall_db = sum(before) / len(before) - sum(last) / len(last)
-        return max(-MOST_FALL_DB, min(MOST_FALL_DB, fall_db))
 
     @property
     def above_noise_db(self) -> float | None:

@@ -174,7 +174,6 @@ class TurnTaker:
     def _dip(self, utterance: Utterance, at_ns: int) -> None:
         self._speech.dip()
         utterance.dipped = True
-        utterance.fall_db = self._speech.fall_db
         if utterance.keyed:
             self._close(do.Discard(utterance.number, "keys"), at_ns)
         else:

@@ -32,8 +32,6 @@ class Utterance:
     probability: float | None = None
     probability_ns: int = 0
     asks: int = 0
-    # How far the voice fell at the dip, dB; None: not known.
-    fall_db: float | None = None
     partial: str = ""
     # What the last two partial texts agree on, and how many in a row had no words.
     agreed: str = ""
@@ -133,7 +131,7 @@ class Utterance:
         """Speech went on, so long after the dip: what was thought of it is void."""
         self.short_dips += after_dip_ms < SHORT_DIP_MS
         self.dipped = self.late = self.asked_again = False
-        self.probability = self.text = self.speculated = self.doubt = self.fall_db = None
+        self.probability = self.text = self.speculated = self.doubt = None
         self.asks = self.in_this_dip = 0
         self.logprob = 0.0
 
