@@ -499,3 +499,11 @@ def test_two_words_that_break_off_are_a_hum_misheard_and_more_speech_is_not() ->
     world.silence(210)
     world.text("I have")
     assert len(world.made(do.StopPlayout)) == 1
+
+
+def test_unsure_words_that_sound_like_a_listeners_are_and_sure_ones_are_words() -> None:
+    for logprob, stops in ((-0.8, 0), (-0.3, 1)):
+        world = contested(640)
+        world.silence(210)
+        world.text("Okay, look.", logprob=logprob)
+        assert len(world.made(do.StopPlayout)) == stops

@@ -19,6 +19,7 @@ MAX_BACKCHANNEL_WORDS = 4
 MAX_COMMAND_WORDS = 3
 # So much of the letters of an unsure text and of what listeners say: it is that, misheard.
 LEAST_ALIKE = 0.65
+MAX_MISHEARD_WORDS = 3
 # What has no word as long as this is spelled sound; a word alone must be longer, and surer.
 LEAST_LETTERS, LEAST_LETTERS_ALONE = 3, 5
 LEAST_TOLD_LOGPROB_ALONE = -0.9
@@ -102,7 +103,8 @@ def by_words(text: str, sound: Sound, over: Overheard) -> Verdict:
         return "resume", "echo"
     if is_backchannel(text, over.lexicon) and not _answers(text, over):
         return "resume", "backchannel"
-    if sound.voiced_ms < UNFINISHED_MS and _unfinished(text, over.lexicon):
+    # In noise nobody knows how long it was voiced.
+    if (sound.noisy or sound.voiced_ms < UNFINISHED_MS) and _unfinished(text, over.lexicon):
         return "resume", "unfinished"
     return "stop", "words"
 
@@ -111,6 +113,16 @@ def is_command(text: str, lexicon: Lexicon) -> bool:
     """Begins as only interruptions do ("wait", "hold on", "excuse me"): believed where other words are in doubt."""
     words = tuple(words_of(text))
     return any(words[:size] in lexicon.commands for size in range(1, MAX_COMMAND_WORDS + 1) if words[:size])
+
+
+def is_misheard_listening(text: str, logprob: float, lexicon: Lexicon) -> bool:
+    """Unsure words that sound like a listener's ("okay, look": "okay, okay")."""
+    words = words_of(text)
+    return logprob < TOLD_LOGPROB and len(words) <= MAX_MISHEARD_WORDS and _like_listening(words, lexicon)
+
+
+def _like_listening(words: list[str], lexicon: Lexicon) -> bool:
+    return any(alike(words, phrase) >= LEAST_ALIKE for phrase in lexicon.listening)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +146,7 @@ class Told:
                 return False
             if alone and self.logprob < LEAST_TOLD_LOGPROB_ALONE:
                 return False
-            if any(alike(words, phrase) >= LEAST_ALIKE for phrase in lexicon.listening):
+            if _like_listening(words, lexicon):
                 return False
         if noisy:
             return self.logprob >= LEAST_TOLD_LOGPROB_NOISY and self.no_speech <= MOST_NO_SPEECH_NOISY

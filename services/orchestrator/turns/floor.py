@@ -96,7 +96,10 @@ class Floor:
         if verdict is not None and verdict[0] == "resume":
             self._heard_echo(verdict[1])
             return self.give_back(utterance, verdict[1]), verdict[1]
-        command = barge_in.is_command(utterance.text or "", self._hearing.lexicon)
+        text, lexicon = utterance.text or "", self._hearing.lexicon
+        command = barge_in.is_command(text, lexicon)
+        if not command and not self.protected and barge_in.is_misheard_listening(text, utterance.logprob, lexicon):
+            return self.give_back(utterance, "backchannel"), "backchannel"
         if utterance.doubt is not None and not command and not self.protected:
             # Nobody is stopped by words that nobody understood.
             return self.give_back(utterance, utterance.doubt), utterance.doubt
