@@ -98,7 +98,7 @@ async def up(launch: Launch, only: Sequence[str], clock: Clock, interrupts: Inte
         if as_json:
             typer.echo(json.dumps(where))
         else:
-            for line in where_to_talk(stack):
+            for line in where_to_talk(stack, only):
                 view.console.print(line, markup=False, highlight=False)
         assert stack.supervisor is not None  # it is ours
         try:
@@ -112,12 +112,14 @@ async def up(launch: Launch, only: Sequence[str], clock: Clock, interrupts: Inte
     return 0
 
 
-def where_to_talk(stack: RunningStack) -> list[str]:
-    """Lines for a person."""
+def where_to_talk(stack: RunningStack, only: Sequence[str] = ()) -> list[str]:
+    """Lines for a person. `only`: the services that were started; nobody can call a language model."""
+    browser = [f"Talk from a browser:  {stack.web}"] if not only or "orchestrator" in only else []
+    sip = [f"Call over SIP:        {stack.sip}"] if not only or "telephony" in only else []
     return [
         "",
-        f"Talk from a browser:  {stack.web}",
-        f"Call over SIP:        {stack.sip}",
+        *browser,
+        *sip,
         f"Logs:                 {_log_dir(stack.launch)}",
         "Ctrl-C stops everything.",
     ]

@@ -107,3 +107,11 @@ def test_a_service_on_port_zero_is_refused_by_name_since_nobody_would_find_it(na
     with pytest.raises(InvalidInputError, match=r"port: expected a port that the other processes can dial, got 0"):
         require_fixed_ports(settings, [name])
     require_fixed_ports(load_settings(env={}), ["vad", "asr", "llm", "tts", "telephony", "orchestrator"])
+
+
+def test_who_starts_a_model_alone_is_not_told_to_call_it():
+    from services.cli.up import RunningStack, where_to_talk
+
+    stack = RunningStack(Launch.load(None, None, ()), True)
+    assert any(line.startswith("Call over SIP") for line in where_to_talk(stack))
+    assert not any("SIP" in line or "browser" in line for line in where_to_talk(stack, ("llm",)))
