@@ -214,8 +214,8 @@ class TurnTaker:
                 # Words with known doubts are judged with them, not as a partial text, which comes without.
                 return
         utterance.partial_came(signal.text)
-        self._look_for_noise(utterance, signal)
         self._hearing.read(utterance)
+        self._look_for_noise(utterance, signal)
 
     def _look_for_noise(self, utterance: Utterance, signal: on.PartialText) -> None:
         """On a noisy line what goes on without new words is not the caller: the silence has lasted since the last."""
@@ -223,21 +223,21 @@ class TurnTaker:
             return
         if not utterance.idle(signal.text, signal.at_ns):
             return
-        utterance.recall(signal.at_ns)
-        self._hearing.read(utterance)
-        if signal.at_ns >= self._turn_deadline_ns(utterance) + IDLE_GRACE_MS * MS:
+        words_ns = utterance.words_end_ns if utterance.words else utterance.onset_ns
+        if signal.at_ns >= words_ns + (self._hearing.wait(utterance).ms + IDLE_GRACE_MS) * MS:
+            # No speech undoes this pause, and the turn ends with its text.
+            utterance.forced = True
             self._dip(utterance, signal.at_ns)
-        else:
-            utterance.forget()
 
     def _on_text(self, signal: on.FinalText) -> None:
         utterance = self._match(signal.utterance)
         if utterance is None or not utterance.dipped:
             return
         utterance.text_ns = signal.at_ns
-        doubt = self._hearing.doubt(signal, self._speech.voiced_ns / MS)
+        utterance.logprob = signal.avg_logprob
+        utterance.doubt = self._hearing.doubt(signal, self._speech.voiced_ns / MS)
         last_voiced_ns, noisy = self._speech.last_voiced_ns, self._speech.noisy_line
-        if utterance.text_came(signal.text.strip(), signal.avg_logprob, doubt, last_voiced_ns, noisy_line=noisy):
+        if utterance.text_came(signal.text.strip(), last_voiced_ns, noisy_line=noisy):
             self._learn_pauses(utterance)
         self._hearing.read(utterance)
         decided, unheard = self._floor.judge(utterance)
@@ -339,7 +339,7 @@ class TurnTaker:
             wait_ms = max(wait_ms, self.final_deadline_ms) + (FAIL_AFTER_LATE_MS if utterance.late else 0)
         elif utterance.forced:
             wait_ms = 0
-        ended_ns = utterance.words_end_ns if utterance.words else self._speech.last_voiced_ns
+        ended_ns = utterance.words_end_ns if utterance.text else self._speech.last_voiced_ns
         return ended_ns + wait_ms * MS
 
     def _speculation_due_ns(self, utterance: Utterance) -> int | None:

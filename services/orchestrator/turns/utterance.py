@@ -14,8 +14,8 @@ Doubt = Literal["low score", "language"]
 SHORT_DIP_MS = 120
 LATER_EACH_MS = 40
 LATER_MOST_MS = 120
-# Partial texts in a row without a new word, after which noise is not taken for speech: with words understood, and not.
-IDLE_PARTIALS, IDLE_PARTIALS_UNCLEAR = 3, 6
+# Partial texts in a row without a new word, after which noise is not taken for speech: with words known, and not.
+IDLE_PARTIALS, IDLE_PARTIALS_WORDLESS = 3, 6
 
 
 @dataclass(slots=True)
@@ -48,8 +48,6 @@ class Utterance:
     words_end_ns: int = 0
     # On a noisy line: a partial text said so, whose time is not that of the last word.
     words_guessed: bool = False
-    # The newest text without doubts, and its log-probability.
-    understood: tuple[str, float] | None = None
     # So many partial texts in a row brought no new words although speech goes on.
     idle_partials: int = 0
     doubt: Doubt | None = None
@@ -82,23 +80,16 @@ class Utterance:
         self.wordless = 0 if now else self.wordless + 1
         self.partial = text
 
-    def text_came(
-        self, text: str, logprob: float, doubt: Doubt | None, last_voiced_ns: int, *, noisy_line: bool
-    ) -> bool:
+    def text_came(self, text: str, last_voiced_ns: int, *, noisy_line: bool) -> bool:
         """Words up to the dip: whether there are new ones. On a noisy line sound that adds none was not the caller: the
-        silence counts on, and what was understood before stands where the noise behind it drowns it.
+        silence counts on.
         """
         count = _count(text)
         new = count > self.words
         guessed = self.words_guessed and self.idle_partials < IDLE_PARTIALS
         if not noisy_line or new or guessed:
             self.words, self.words_end_ns, self.words_guessed = count, last_voiced_ns, False
-        if noisy_line and self.understood is not None and (not text or doubt is not None):
-            text, logprob = self.understood
-            doubt = None
-        elif text and doubt is None:
-            self.understood = text, logprob
-        self.text, self.logprob, self.doubt = text, logprob, doubt
+        self.text = text
         return new
 
     def idle(self, partial: str, at_ns: int) -> bool:
@@ -111,16 +102,7 @@ class Utterance:
             self.idle_partials = 0
         else:
             self.idle_partials += 1
-        return self.idle_partials >= (IDLE_PARTIALS if self.understood is not None else IDLE_PARTIALS_UNCLEAR)
-
-    def recall(self, at_ns: int) -> None:
-        """What was understood is all there is."""
-        self.text, self.logprob = self.understood or ("", 0.0)
-        self.text_ns = at_ns
-
-    def forget(self) -> None:
-        """It may not be, yet."""
-        self.text, self.logprob = None, 0.0
+        return self.idle_partials >= (IDLE_PARTIALS if self.words else IDLE_PARTIALS_WORDLESS)
 
     @property
     def later_dip_ms(self) -> int:
