@@ -38,8 +38,8 @@ def test_the_dip_is_seen_after_200_ms_without_waiting_for_the_next_frame() -> No
         (0.9, "I would like to", 1800, 2000),
         (0.5, "I lost my credit card.", 220, 230),
         (0.5, "I lost my credit card and", 1900, 2000),
-        (0.1, "I need a taxi.", 1300, 1800),
-        (0.95, "I need a taxi.", 800, 1200),
+        (0.1, "I need a taxi.", 1300, 1700),
+        (0.95, "I need a taxi.", 800, 1100),
         (0.1, "I lost my credit card.", 220, 350),
         (0.5, "Yes.", 200, 230),
         (None, "I lost my credit card.", 220, 300),
@@ -247,7 +247,7 @@ def test_a_reply_to_a_turn_that_may_go_on_is_prepared_later(probability: float, 
     world.text(text)
     assert not world.made(do.Speculate)
     world.silence(2400)
-    assert world.when(do.Speculate) == end_ms + 885
+    assert world.when(do.Speculate) == end_ms + 810
     assert len(world.made(do.EndTurn)) == 1
 
 
