@@ -18,6 +18,7 @@ from services.orchestrator.call_context import CallContext, Services
 from services.orchestrator.calls import CallHandle
 from services.orchestrator.conductor import Conductor
 from services.orchestrator.desk import Desk
+from services.orchestrator.dialogue.deadline import within
 from services.orchestrator.faults import ServiceName
 from services.orchestrator.listener import Listener
 from services.orchestrator.media.front_end import FrontEnd, TappedLine
@@ -146,9 +147,8 @@ class Call:
             return
         cause, detail = self._cause or ("failed", "internal error")
         try:
-            async with asyncio.timeout(DESK_DEADLINE_S):
-                await desk.close(cut=cause in CUT or detail == "drain")
-        except (TrunklineError, TimeoutError) as error:
+            await within(self._clock, DESK_DEADLINE_S, desk.close(cut=cause in CUT or detail == "drain"))
+        except TrunklineError as error:
             log.warning("dialogue not closed", call_id=self._handle.call_id, failed=type(error).__name__)
 
     def _end(self, cause: str, detail: str) -> None:

@@ -362,3 +362,33 @@ async def test_a_client_that_takes_no_events_is_cut_off(lab: Lab):
     await lab.clock.advance_ms(10)
     assert lab.outbox.failed
     assert await lab.outbox.take() is None
+
+
+async def test_a_worker_without_calls_looks_once_a_second_and_says_a_ring_at_once(lab: Lab):
+    polls = 0
+    poll = lab.worker.poll
+
+    def counted(now_ns: int) -> None:
+        nonlocal polls
+        polls += 1
+        poll(now_ns)
+
+    lab.worker.poll = counted  # type: ignore[method-assign]
+    await lab.run(10_000)
+    assert polls <= 11
+    lab.engine.incoming(1)
+    await lab.run(0)
+    assert lab.kinds() == ["incoming"]
+    polls = 0
+    await lab.run(100)
+    assert polls >= 19
+
+
+async def test_the_worker_idles_again_after_its_last_call_and_the_next_one_is_heard_at_once(lab: Lab):
+    await lab.call(1)
+    lab.engine.emit(e.CallClosed(1, Personal(""), e.CallStats()))
+    await lab.run(5000)
+    lab.events.clear()
+    lab.engine.incoming(2)
+    await lab.run(0)
+    assert lab.kinds() == ["incoming"]
