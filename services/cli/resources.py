@@ -1,7 +1,8 @@
-"""CPU time and memory of the stack's processes during a benchmark (psutil); children count with their parent."""
+"""CPU time, memory and waiting for a core of a stack's processes during a benchmark; children count with their parent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
@@ -15,10 +16,15 @@ _SAMPLE_EVERY_S = 1.0
 
 @dataclass(slots=True)
 class ProcessUse:
-    """One process: CPU seconds (user and system) since the measurement began, and its highest resident memory."""
+    """One process: CPU seconds (user and system) since the measurement began, and its highest resident memory.
+
+    `waited_s`: how long its threads were ready to run and had no core (Linux; elsewhere 0). What a turn loses to that
+    is the machine's doing, not the process's.
+    """
 
     cpu_s: float = 0.0
     rss_mb: float = 0.0
+    waited_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -36,6 +42,7 @@ class ResourceMeter:
     use: dict[str, ProcessUse] = field(default_factory=dict)
     _families: dict[str, list[psutil.Process]] = field(default_factory=dict)
     _start_cpu_s: dict[str, float] = field(default_factory=dict)
+    _start_waited_s: dict[str, float] = field(default_factory=dict)
 
     def begin(self) -> None:
         """From here on CPU time counts."""
@@ -44,6 +51,7 @@ class ResourceMeter:
             self._families[self.own_name] = [psutil.Process()]
         for name, family in self._families.items():
             self._start_cpu_s[name] = _look(family)[0]
+            self._start_waited_s[name] = _waited_s(family)
             self.use[name] = ProcessUse()
 
     async def follow(self) -> None:
@@ -55,14 +63,17 @@ class ResourceMeter:
     def end(self) -> None:
         """Last reading."""
         self._sample()
+        for name, family in self._families.items():
+            self.use[name].waited_s = max(0.0, _waited_s(family) - self._start_waited_s[name])
 
     def to_json(self, call_minutes: float) -> dict[str, dict[str, float]]:
-        """Per process: `cpu_s_per_call_minute`, `cpu_s`, `rss_mb`."""
+        """Per process: `cpu_s_per_call_minute`, `cpu_s`, `rss_mb`, `waited_s`."""
         return {
             name: {
                 "cpu_s_per_call_minute": round(use.cpu_s / call_minutes, 3) if call_minutes else 0.0,
                 "cpu_s": round(use.cpu_s, 2),
                 "rss_mb": round(use.rss_mb, 1),
+                "waited_s": round(use.waited_s, 2),
             }
             for name, use in self.use.items()
         }
@@ -125,3 +136,16 @@ def _look(family: list[psutil.Process]) -> tuple[float, float]:
         except psutil.Error:
             continue
     return cpu_s, rss_mb
+
+
+def _waited_s(family: list[psutil.Process]) -> float:
+    """Seconds on a run queue so far, of all threads that live (second field of schedstat, ns)."""
+    waited_ns = 0
+    for member in family:
+        for thread in Path(f"/proc/{member.pid}/task").glob("*/schedstat"):
+            try:
+                waited_ns += int(thread.read_text(encoding="ascii").split()[1])
+            except (OSError, IndexError, ValueError):
+                # It has just ended, or this kernel does not count.
+                continue
+    return waited_ns / 1e9

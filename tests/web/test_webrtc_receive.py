@@ -130,7 +130,7 @@ def test_repeated_silence_is_one_packet_that_decodes_to_silence() -> None:
 
 
 def test_a_gap_and_audio_say_when_they_were_known() -> None:
-    assert Gap(960, 5).received_ns == Audio(b"", 5).received_ns
+    assert Gap(960, 5, 1, b"").received_ns == Audio(b"", 5).received_ns
 
 
 def test_an_aiortc_that_keeps_its_buffer_elsewhere_is_refused_loudly() -> None:
@@ -144,3 +144,62 @@ def test_the_decoder_keeps_speech_and_lets_nothing_fold_back(hz: int, low: float
     encoder, decoder = OpusEncoder(bit_rate=128_000), OpusDecoder()
     out = b"".join(decoder.decode(encoder.encode(tone[at : at + 480].tobytes())) for at in range(0, 24_000, 480))
     assert low <= np.abs(np.frombuffer(out, dtype="<i2")[2000:]).max() / 16_000 <= high
+
+
+def voice(frames: int, rate_hz: int = 16_000) -> np.ndarray:
+    """A hum whose loudness does not change, so that what is missing shows."""
+    t = np.arange(frames * rate_hz // 50) / rate_hz
+    return (sum(np.sin(2 * np.pi * 150 * k * t) / k for k in range(1, 12)) * 4000).astype("<i2")
+
+
+def through_loss(lost: set[int], *, fec: int, frames: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """What is decoded of a hum with and without some of its packets, as a leg does it."""
+    pcm, encoder = voice(frames), OpusEncoder(16_000, fec_for_percent=fec)
+    packets = [encoder.encode(pcm[320 * n : 320 * (n + 1)].tobytes()) for n in range(frames)]
+    heard = []
+    for missing in (set(), lost):
+        reorder, decoder, out = Reorder(), OpusDecoder(), b""
+        for n, packet in enumerate(packets):
+            if n in missing:
+                continue
+            for item in reorder.push(ssrc=1, seq=n, timestamp=n * 960, payload=packet, received_ns=0):
+                if isinstance(item, Audio):
+                    out += decoder.decode(item.payload)
+                else:
+                    out += decoder.conceal(item.samples, item.lost_packets, item.following)
+        heard.append(np.frombuffer(out, "<i2").astype(float))
+    return heard[0], heard[1]
+
+
+@pytest.mark.parametrize("fec", [0, 20])
+def test_a_lost_packet_is_bridged_with_what_was_heard_before_it(fec: int) -> None:
+    whole, bridged = through_loss({20}, fec=fec)
+    assert len(whole) == len(bridged)
+    hole = slice(320 * 20, 320 * 21)
+    assert np.std(bridged[hole]) > 0.5 * np.std(whole[hole])
+
+
+def test_a_long_hole_fades_and_ends_in_silence_of_its_length() -> None:
+    whole, bridged = through_loss(set(range(15, 25)), fec=0)
+    assert len(whole) == len(bridged)
+    assert np.std(bridged[320 * 15 : 320 * 16]) > 500
+    assert not bridged[320 * 20 : 320 * 24].any()
+
+
+def test_time_that_the_sender_left_out_stays_silent() -> None:
+    decoder, encoder = OpusDecoder(), OpusEncoder(16_000)
+    packet = encoder.encode(voice(1).tobytes())
+    decoder.decode(packet)
+    assert decoder.conceal(1920, 0, packet) == bytes(2 * 640)
+
+
+def test_a_gap_tells_loss_from_time_left_out() -> None:
+    reorder = Reorder()
+    items = []
+    for seq, timestamp in ((0, 0), (1, 960 * 6), (3, 960 * 8), (4, 960 * 9), (5, 960 * 10)):
+        items += reorder.push(ssrc=1, seq=seq, timestamp=timestamp, payload=payload(seq), received_ns=0)
+    gaps = [item for item in items if isinstance(item, Gap)]
+    assert [(gap.samples, gap.lost_packets, gap.following) for gap in gaps] == [
+        (4800, 0, payload(1)),
+        (960, 1, payload(3)),
+    ]

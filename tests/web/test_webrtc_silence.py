@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.orchestrator.media.webrtc_silence import SilenceFill, ask_for_dtx
+from services.orchestrator.media.webrtc_silence import SilenceFill, ask_for
 
 MS = 1_000_000
 FRAME = 960
@@ -54,14 +54,14 @@ def test_before_media_flows_there_is_no_silence() -> None:
     [
         (
             "v=0\r\na=rtpmap:111 opus/48000/2\r\na=x\r\n",
-            "v=0\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 usedtx=1\r\na=x\r\n",
+            "v=0\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 usedtx=1;useinbandfec=1\r\na=x\r\n",
         ),
         (
             "a=rtpmap:96 opus/48000/2\r\na=fmtp:96 minptime=10\r\n",
-            "a=rtpmap:96 opus/48000/2\r\na=fmtp:96 minptime=10;usedtx=1\r\n",
+            "a=rtpmap:96 opus/48000/2\r\na=fmtp:96 minptime=10;usedtx=1;useinbandfec=1\r\n",
         ),
         ("a=rtpmap:0 PCMU/8000\r\n", "a=rtpmap:0 PCMU/8000\r\n"),
     ],
 )
-def test_the_answer_asks_for_discontinuous_transmission(sdp: str, expected: str) -> None:
-    assert ask_for_dtx(sdp) == expected
+def test_the_answer_asks_for_discontinuous_transmission_and_copies_of_packets(sdp: str, expected: str) -> None:
+    assert ask_for(sdp) == expected

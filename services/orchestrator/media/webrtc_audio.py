@@ -15,16 +15,22 @@ RTP_SAMPLES_PER_FRAME = RTP_RATE_HZ * FRAME_MS // 1000
 _DECIMATION = RTP_RATE_HZ // RX_RATE_HZ
 # Opus settles on the same packet for digital silence; after so many the sender may fall silent.
 SETTLED_FRAMES = 10
+# A hole is bridged for so long (48 kHz samples, 100 ms); what was said in a longer one cannot be guessed.
+_MAX_CONCEALED = 4800
+# A packet this short says that nothing is sent: it holds no copy of the one before.
+_NOTHING_SENT_BYTES = 2
 
 
 class OpusEncoder:
     """20 ms of PCM s16le mono at `rate_hz` → one Opus packet (RFC 6716), restricted low delay (2.5 ms look-ahead)."""
 
-    def __init__(self, rate_hz: int = TX_RATE_HZ, bit_rate: int = 40_000, complexity: int = 5) -> None:
+    def __init__(
+        self, rate_hz: int = TX_RATE_HZ, bit_rate: int = 40_000, complexity: int = 5, fec_for_percent: int = 0
+    ) -> None:
         self._silence = bytes(rate_hz * FRAME_MS // 1000 * 2)
         self._silent_packets = 0
         self._silent_packet = b""
-        self._codec = NativeEncoder(rate_hz, bit_rate, complexity)
+        self._codec = NativeEncoder(rate_hz, bit_rate, complexity, fec_for_percent)
 
     @property
     def settled(self) -> bool:
@@ -62,6 +68,21 @@ class OpusDecoder:
             self.errors += 1
             return self.silence(packet_samples(payload) or RTP_SAMPLES_PER_FRAME)
         return pcm
+
+    def conceal(self, rtp_samples: int, lost_packets: int, following: bytes) -> bytes:
+        """PCM for a hole of `rtp_samples` (48 kHz) in which `lost_packets` of 20 ms were; `following` came after it.
+
+        The last lost packet comes from the copy in `following` where the sender makes one, those before from the
+        decoder's own concealment, which fades (RFC 6716 §4.4). The rest of the hole was a pause, and stays silent.
+        """
+        lost = min(rtp_samples, lost_packets * RTP_SAMPLES_PER_FRAME, _MAX_CONCEALED)
+        frames = lost // RTP_SAMPLES_PER_FRAME
+        out = b""
+        for number in range(frames):
+            copy = following if number == frames - 1 and len(following) > _NOTHING_SENT_BYTES else None
+            size = RTP_SAMPLES_PER_FRAME // _DECIMATION
+            out += self._codec.conceal(size, copy) or bytes(2 * size)
+        return out + self.silence(rtp_samples - frames * RTP_SAMPLES_PER_FRAME)
 
     def silence(self, rtp_samples: int) -> bytes:
         """PCM that stands for `rtp_samples` (at 48 kHz) that never came."""

@@ -34,7 +34,7 @@ from services.orchestrator.media.webrtc_keypad import KEY_MS, parse_key
 from services.orchestrator.media.webrtc_offer import PARSER_ERRORS
 from services.orchestrator.media.webrtc_playout import PlayoutQueue
 from services.orchestrator.media.webrtc_receive import Audio, Reorder, RtpPacket, install_tap
-from services.orchestrator.media.webrtc_silence import SilenceFill, ask_for_dtx
+from services.orchestrator.media.webrtc_silence import SilenceFill, ask_for
 from services.orchestrator.media.webrtc_track import PacedTrack
 
 log = get_logger(__name__)
@@ -153,7 +153,7 @@ class WebRtcLeg:
             raise
         self._watchdog = asyncio.create_task(self._watch(), name=f"webrtc watchdog {self._info.leg_id}")
         answer = self._peer.localDescription
-        return RTCSessionDescription(sdp=ask_for_dtx(answer.sdp), type=answer.type)
+        return RTCSessionDescription(sdp=ask_for(answer.sdp), type=answer.type)
 
     # ---- Leg ----
 
@@ -219,8 +219,8 @@ class WebRtcLeg:
                 samples = packet_samples(item.payload) or RTP_SAMPLES_PER_FRAME
                 self._hear_silence(self._silence.audio(len(item.payload), samples, item.received_ns), item.received_ns)
                 self._hear(self._decoder.decode(item.payload), item.received_ns)
-            else:
-                self._hear_silence(self._silence.gap(item.samples), item.received_ns)
+            elif owed := self._silence.gap(item.samples):
+                self._hear(self._decoder.conceal(owed, item.lost_packets, item.following), item.received_ns)
 
     def on_tick(self, now_ns: int) -> None:
         """Every 20 ms: what a caller who sends nothing does not say."""

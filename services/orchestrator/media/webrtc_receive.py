@@ -30,10 +30,13 @@ class Audio:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """`samples` (48 kHz) that were lost, known at `received_ns`."""
+    """`samples` (48 kHz) that never came, known at `received_ns`; `lost_packets` 0: the sender left the time out."""
 
     samples: int
     received_ns: int
+    lost_packets: int
+    # The packet after the hole.
+    following: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,12 @@ class Reorder:
         if len(self._waiting) > self._reorder_packets:
             yield from self._skip_hole(received_ns)
 
-    def _in_order(self) -> Iterator[Audio | Gap]:
+    def _in_order(self, lost_packets: int = 0) -> Iterator[Audio | Gap]:
         while self._next_seq is not None and (packet := self._waiting.pop(self._next_seq, None)) is not None:
             hole = (packet.timestamp - self._next_ts) % _TS
             if 0 < hole < _TS // 2:
-                yield Gap(min(hole, _MAX_FILL), packet.received_ns)
+                yield Gap(min(hole, _MAX_FILL), packet.received_ns, lost_packets, packet.payload)
+            lost_packets = 0
             yield Audio(packet.payload, packet.received_ns)
             self._next_seq = (self._next_seq + 1) % _SEQ
             duration = packet_samples(packet.payload) or RTP_SAMPLES_PER_FRAME
@@ -82,9 +86,10 @@ class Reorder:
     def _skip_hole(self, received_ns: int) -> Iterator[Audio | Gap]:
         start = self._next_seq or 0
         nearest = min(self._waiting, key=lambda seq: (seq - start) % _SEQ)
-        self.lost += (nearest - start) % _SEQ
+        lost_packets = (nearest - start) % _SEQ
+        self.lost += lost_packets
         self._next_seq = nearest
-        yield from self._in_order()
+        yield from self._in_order(lost_packets)
 
 
 class RtpPacket(Protocol):

@@ -14,6 +14,7 @@ DTX_BYTES: Final = 2
 _BEHIND_NS: Final = 40_000_000
 _PATIENCE_NS: Final = 200_000_000
 _FRAME_NS: Final = 20_000_000
+_ASKED: Final = "usedtx=1;useinbandfec=1"
 
 
 class SilenceFill:
@@ -57,13 +58,14 @@ class SilenceFill:
         return missing
 
 
-def ask_for_dtx(sdp: str) -> str:
-    """The answer with `usedtx=1` for Opus (RFC 7587 §6.1): the browser may leave silence out."""
+def ask_for(sdp: str) -> str:
+    """The answer with `usedtx=1;useinbandfec=1` for Opus (RFC 7587 §6.1): the browser may leave silence out, and
+    should send a copy of each packet in the next one when it sees loss."""
     found = re.search(r"^a=rtpmap:(\d+) opus/48000/2\r?$", sdp, re.IGNORECASE | re.MULTILINE)
     if found is None:
         return sdp
     fmtp = re.compile(rf"^(a=fmtp:{found[1]} [^\r\n]*)", re.MULTILINE)
     if fmtp.search(sdp):
-        return fmtp.sub(r"\1;usedtx=1", sdp, count=1)
+        return fmtp.sub(rf"\1;{_ASKED}", sdp, count=1)
     line = found[0].rstrip("\r")
-    return sdp.replace(line, f"{line}\r\na=fmtp:{found[1]} usedtx=1", 1)
+    return sdp.replace(line, f"{line}\r\na=fmtp:{found[1]} {_ASKED}", 1)
