@@ -1,4 +1,4 @@
-"""CPU time, memory and waiting for a core of a stack's processes during a benchmark; children count with their parent."""
+"""CPU time, memory and waiting for a core, of a stack during a benchmark; children count with their parent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
