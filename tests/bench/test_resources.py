@@ -17,7 +17,8 @@ def test_cpu_time_counts_from_the_beginning_and_memory_is_the_highest_seen() -> 
     assert 0.02 < report["me"]["cpu_s"] < 30
     assert report["me"]["cpu_s_per_call_minute"] <= report["me"]["cpu_s"]
     assert report["me"]["rss_mb"] > 10
-    assert report["gone"] == {"cpu_s_per_call_minute": 0.0, "cpu_s": 0.0, "rss_mb": 0.0}
+    assert 0 <= report["me"]["waited_s"] < 60
+    assert report["gone"] == {"cpu_s_per_call_minute": 0.0, "cpu_s": 0.0, "rss_mb": 0.0, "waited_s": 0.0}
 
 
 def test_a_stack_that_is_not_there_has_no_processes() -> None:
