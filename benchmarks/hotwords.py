@@ -26,6 +26,7 @@ from benchmarks.understanding.cases import load
 from services.asr.engine import WhisperEngine
 from services.asr.hypothesis import DecodeRequest, Pcm, Recognition
 from services.cli.clips import human_speech
+from services.cli.machine import commit, machine
 from services.cli.speech_clients import speak
 from services.common.clock import SystemClock
 from services.common.models import ModelStore
@@ -76,7 +77,12 @@ def main() -> None:
             f"found {line.found} of {line.said}, invented {line.invented}"
         )
     if args.json:
-        facts = {"hotwords": words, "lines": [asdict(line) for line in lines]}
+        facts = {
+            "hotwords": words,
+            "lines": [asdict(line) for line in lines],
+            "machine": asdict(asyncio.run(machine())),
+            "commit": commit(),
+        }
         args.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 

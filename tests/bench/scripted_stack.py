@@ -1,15 +1,16 @@
 """A whole stack of real processes with scripted models on free ports, each service in a supervisor of its own, so
 that one can be started again with other settings while the rest stays up."""
 
+import asyncio
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from services.cli.caller_role import free_ports
-from services.cli.stack import SCRIPTED, Launch, launch_specs, local_services
+from services.cli.stack import SCRIPTED, Launch, http_probe, launch_specs, local_services, web_url
 from services.cli.supervisor import Supervisor
-from services.common.clock import SystemClock
+from services.common.clock import SystemClock, sleep_s
 
 # Real models on a busy machine take minutes to be warm.
 READY_S = 180.0
@@ -70,9 +71,16 @@ class Stack:
         await self.start(name, launch=self.launch.with_overrides(*pairs))
 
     async def ready(self) -> None:
-        """Every service and the orchestrator answer that they are ready."""
+        """Every service is ready, and the orchestrator says that it has noticed.
+
+        Asked directly: what a supervisor knows of it may be older than the service that was started again.
+        """
         for supervisor in self._running.values():
             await supervisor.until_ready(READY_S)
+        probe = http_probe(f"{web_url(self.launch.settings)}/readyz")
+        async with asyncio.timeout(READY_S):
+            while (await probe())[0] != "ready":
+                await sleep_s(self._clock, 0.1)
 
     async def stop(self) -> None:
         """Orchestrator first."""
