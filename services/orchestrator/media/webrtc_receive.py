@@ -16,7 +16,7 @@ _SEQ = 1 << 16
 _TS = 1 << 32
 # Further apart than this is another stream (a restarted sender), not disorder.
 _MAX_JUMP = 1000
-# A hole filled with silence is never longer (200 ms at 48 kHz): beyond it time has passed, not audio.
+# A hole that is filled is never longer (200 ms at 48 kHz): beyond it time has passed, not audio.
 _MAX_FILL = 9600
 
 
