@@ -65,7 +65,8 @@ def ask_for(sdp: str) -> str:
     if found is None:
         return sdp
     fmtp = re.compile(rf"^(a=fmtp:{found[1]} [^\r\n]*)", re.MULTILINE)
-    if fmtp.search(sdp):
-        return fmtp.sub(rf"\1;{_ASKED}", sdp, count=1)
+    if (said := fmtp.search(sdp)) is not None:
+        missing = [f";{wish}" for wish in _ASKED.split(";") if wish not in said[1]]
+        return fmtp.sub(lambda _: said[1] + "".join(missing), sdp, count=1)
     line = found[0].rstrip("\r")
     return sdp.replace(line, f"{line}\r\na=fmtp:{found[1]} {_ASKED}", 1)
