@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 
 from services.asr import metrics
 from services.asr.call import CallRecognition
@@ -58,6 +59,8 @@ class Session:
         self._tickets: dict[int, Ticket] = {}
         self._times: dict[int, Times] = {}
         self._idle = asyncio.Event()
+        # Utterances that are decoded without hotwords; the latest, for work on the one before may still be queued.
+        self._plain: deque[int] = deque(maxlen=4)
 
     def take(self, request: pb.RecognizeRequest) -> None:
         """Audio or a mark. Raises InvalidInputError; a mark that only comes at a wrong time is answered instead."""
@@ -92,6 +95,8 @@ class Session:
         except InvalidInputError as error:
             self._do([SendError(mark.utterance_id, error)])
             return
+        if mark.without_hotwords:
+            self._plain.append(mark.utterance_id)
         self._do(self._call.mark(kind, mark.utterance_id, mark.deadline_ms))
 
     def _do(self, effects: Iterable[Effect]) -> None:
@@ -125,7 +130,10 @@ class Session:
         def early(hypothesis: Hypothesis, times: Times) -> None:
             self._early(job_id, hypothesis, times)
 
-        ticket = Ticket(effect.kind, effect.request, done, early)
+        request = effect.request
+        if effect.utterance_id in self._plain:
+            request = replace(request, recognition=replace(request.recognition, hotwords=()))
+        ticket = Ticket(effect.kind, request, done, early)
         key: tuple[object, ...] = (self._stream, effect.utterance_id, effect.kind)
         if effect.kind is JobKind.SEGMENT:
             key = (*key, job_id)

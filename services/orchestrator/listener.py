@@ -145,7 +145,7 @@ class Listener:
         self._given = max(0, self._audio.position - PREROLL_SAMPLES)
         preroll = self._audio.since(self._given)
         self._given = self._audio.position
-        self._asr.start(decision.utterance, preroll)
+        self._asr.start(decision.utterance, preroll, hotwords=decision.open_question)
 
     def _give(self) -> None:
         if self._given is not None:

@@ -126,6 +126,14 @@ async def test_hotwords_decide_between_what_sounds_alike(stub: Stub) -> None:
     assert "queen of clubs" in favoured.text.lower()
 
 
+async def test_an_utterance_can_do_without_the_hotwords_of_its_call(stub: Stub) -> None:
+    stream = Stream(stub, hotwords=["queen of clubs"])
+    narrow = await stream.say(card(2).pcm, 1, without_hotwords=True)
+    wide = await stream.say(card(2).pcm, 2)
+    assert "clubs" not in narrow.text.lower()
+    assert "queen of clubs" in wide.text.lower()
+
+
 async def test_n_best_alternatives_differ_and_begin_with_the_text(stub: Stub) -> None:
     final = await Stream(stub, max_alternatives=4).say(card(2).pcm)
     texts = [alternative.text for alternative in final.alternatives]

@@ -55,8 +55,8 @@ class Stream:
             await self.rpc.write(pb.RecognizeRequest(config=self._config))
         await self.rpc.write(pb.RecognizeRequest(**payload))
 
-    async def mark(self, kind: int, utterance: int = 1, deadline_ms: int = 0) -> None:
-        await self.send(mark=pb.Mark(kind=kind, utterance_id=utterance, deadline_ms=deadline_ms))
+    async def mark(self, kind: int, utterance: int = 1, deadline_ms: int = 0, **fields: Any) -> None:
+        await self.send(mark=pb.Mark(kind=kind, utterance_id=utterance, deadline_ms=deadline_ms, **fields))
 
     async def audio(self, pcm: Pcm) -> None:
         """100 ms messages, as fast as they go."""
@@ -74,9 +74,9 @@ class Stream:
                 return getattr(response, got)
             assert got == "partial", response
 
-    async def say(self, pcm: Pcm, utterance: int = 1, *, pause: bool = True) -> Any:
+    async def say(self, pcm: Pcm, utterance: int = 1, *, pause: bool = True, **fields: Any) -> Any:
         """A whole utterance; returns its final."""
-        await self.mark(STARTED, utterance)
+        await self.mark(STARTED, utterance, **fields)
         await self.audio(pcm)
         if pause:
             await self.mark(PAUSED, utterance)

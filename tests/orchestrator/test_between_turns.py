@@ -180,6 +180,19 @@ def entered(world: World) -> list[tuple[str, str, bool]]:
     return [(d.keys.reveal(), d.reason, d.masked) for d in world.made(do.KeysEntered)]
 
 
+@pytest.mark.parametrize(
+    ("expectation", "open_question"),
+    [(Expectation(), True), (Expectation("yes_no"), False), (Expectation("digits"), False)],
+)
+def test_speech_begins_with_whether_anything_in_particular_was_asked(
+    expectation: Expectation, open_question: bool
+) -> None:
+    world = World()
+    world.asked(expectation)
+    world.speech(200)
+    assert [start.open_question for start in world.made(do.StartSpeech)] == [open_question]
+
+
 def ready(world: World, expectation: Expectation) -> None:
     world.agent("speaking")
     world.agent("idle")

@@ -70,13 +70,13 @@ class AsrCall:
         self._wake = asyncio.Event()
         self.up = False
 
-    def start(self, utterance: int, preroll: bytes) -> None:
-        """Speech began; `preroll` is the audio before now that may belong to it."""
+    def start(self, utterance: int, preroll: bytes, *, hotwords: bool = True) -> None:
+        """Speech began; `preroll` is the audio before now that may belong to it. Without hotwords: see the proto."""
         self._kept.clear()
         self._open = True
         self._piece.clear()
         self.audio(preroll)
-        self.mark(Kind.KIND_SPEECH_STARTED, utterance)
+        self.mark(Kind.KIND_SPEECH_STARTED, utterance, hotwords=hotwords)
 
     def audio(self, pcm: bytes) -> None:
         """16 kHz audio of the open utterance; ignored when none is open."""
@@ -86,12 +86,15 @@ class AsrCall:
         if len(self._piece) >= PIECE_BYTES:
             self._flush()
 
-    def mark(self, kind: pb.Mark.Kind.ValueType, utterance: int, deadline_ms: int = 0) -> None:
+    def mark(
+        self, kind: pb.Mark.Kind.ValueType, utterance: int, deadline_ms: int = 0, *, hotwords: bool = True
+    ) -> None:
         """Send a mark, and the audio before it at once."""
         if not self._open:
             return
         self._flush()
-        mark = pb.Mark(kind=kind, utterance_id=utterance, deadline_ms=max(0, deadline_ms))
+        plain = bool(self._config.hotwords) and not hotwords
+        mark = pb.Mark(kind=kind, utterance_id=utterance, deadline_ms=max(0, deadline_ms), without_hotwords=plain)
         self._send(pb.RecognizeRequest(mark=mark))
 
     def end(self, kind: pb.Mark.Kind.ValueType, utterance: int) -> None:

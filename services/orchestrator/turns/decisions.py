@@ -13,6 +13,8 @@ class StartSpeech:
     utterance: int
     onset_ns: int
     during_playout: bool
+    # Nothing in particular was asked for: any wish may come.
+    open_question: bool = True
 
 
 @dataclass(frozen=True, slots=True)

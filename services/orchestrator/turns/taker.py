@@ -166,7 +166,8 @@ class TurnTaker:
         gap_ms = (onset_ns - self._ended_ns) / MS
         if self._ended_ns and gap_ms <= CUT_OFF_MS and self._floor.agent == "pending":
             self.caller.paused(gap_ms)
-        self._out.append(do.StartSpeech(self._count, onset_ns, contested))
+        wish = self._hearing.expected.kind == "open"
+        self._out.append(do.StartSpeech(self._count, onset_ns, contested, wish))
 
     def _pause_ns(self, utterance: Utterance) -> int:
         return (self.settings.pause_ms + utterance.later_dip_ms) * MS

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from services.pb.trunkline.common.v1 import common_pb2 as trunkline_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atrunkline/asr/v1/asr.proto\x12\x10trunkline.asr.v1\x1a trunkline/common/v1/common.proto\"\xa4\x01\n\x10RecognizeRequest\x12\x33\n\x06\x63onfig\x18\x01 \x01(\x0b\x32!.trunkline.asr.v1.RecognizeConfigH\x00\x12(\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x17.trunkline.asr.v1.AudioH\x00\x12&\n\x04mark\x18\x03 \x01(\x0b\x32\x16.trunkline.asr.v1.MarkH\x00\x42\t\n\x07payload\"\x93\x01\n\x0fRecognizeConfig\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0e\n\x06locale\x18\x02 \x01(\t\x12\x16\n\x0esample_rate_hz\x18\x03 \x01(\r\x12\x10\n\x08hotwords\x18\x04 \x03(\t\x12\x1b\n\x13partial_interval_ms\x18\x05 \x01(\r\x12\x18\n\x10max_alternatives\x18\x06 \x01(\r\"!\n\x05\x41udio\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0b\n\x03pcm\x18\x02 \x01(\x0c\"\xea\x01\n\x04Mark\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.trunkline.asr.v1.Mark.Kind\x12\x14\n\x0cutterance_id\x18\x02 \x01(\x04\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x03 \x01(\r\"\x8b\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13KIND_SPEECH_STARTED\x10\x01\x12\x16\n\x12KIND_SPEECH_PAUSED\x10\x02\x12\x17\n\x13KIND_SPEECH_RESUMED\x10\x03\x12\x11\n\rKIND_FINALIZE\x10\x04\x12\x10\n\x0cKIND_DISCARD\x10\x05\"\xa9\x01\n\x11RecognizeResponse\x12,\n\x07partial\x18\x01 \x01(\x0b\x32\x19.trunkline.asr.v1.PartialH\x00\x12(\n\x05\x66inal\x18\x02 \x01(\x0b\x32\x17.trunkline.asr.v1.FinalH\x00\x12\x31\n\x05\x65rror\x18\x03 \x01(\x0b\x32 .trunkline.asr.v1.UtteranceErrorH\x00\x42\t\n\x07payload\"z\n\x07Partial\x12\x14\n\x0cutterance_id\x18\x01 \x01(\x04\x12\x13\n\x0bstable_text\x18\x02 \x01(\t\x12\x15\n\runstable_text\x18\x03 \x01(\t\x12-\n\x07timings\x18\x04 \x01(\x0b\x32\x1c.trunkline.common.v1.Timings\"\x9d\x04\n\x05\x46inal\x12\x14\n\x0cutterance_id\x18\x01 \x01(\x04\x12\x13\n\x0bprovisional\x18\x02 \x01(\x08\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x33\n\x0c\x61lternatives\x18\x04 \x03(\x0b\x32\x1d.trunkline.asr.v1.Alternative\x12%\n\x05words\x18\x05 \x03(\x0b\x32\x16.trunkline.asr.v1.Word\x12\x13\n\x0b\x61vg_logprob\x18\x06 \x01(\x02\x12\x16\n\x0eno_speech_prob\x18\x07 \x01(\x02\x12\x10\n\x08language\x18\x08 \x01(\t\x12\x1c\n\x14language_probability\x18\t \x01(\x02\x12\x32\n\tlanguages\x18\n \x03(\x0b\x32\x1f.trunkline.asr.v1.LanguageScore\x12\x10\n\x08\x61udio_ms\x18\x0b \x01(\r\x12\x34\n\trejection\x18\x0c \x01(\x0e\x32!.trunkline.asr.v1.Final.Rejection\x12-\n\x07timings\x18\r \x01(\x0b\x32\x1c.trunkline.common.v1.Timings\"w\n\tRejection\x12\x19\n\x15REJECTION_UNSPECIFIED\x10\x00\x12\x17\n\x13REJECTION_NO_SPEECH\x10\x01\x12\x18\n\x14REJECTION_REPETITION\x10\x02\x12\x1c\n\x18REJECTION_LOW_CONFIDENCE\x10\x03\"0\n\x0b\x41lternative\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x13\n\x0b\x61vg_logprob\x18\x02 \x01(\x02\"6\n\rLanguageScore\x12\x10\n\x08language\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x02\"K\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08start_ms\x18\x02 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x03 \x01(\r\x12\x13\n\x0bprobability\x18\x04 \x01(\x02\"]\n\x0eUtteranceError\x12\x14\n\x0cutterance_id\x18\x01 \x01(\x04\x12\x0c\n\x04\x63ode\x18\x02 \x01(\r\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x04 \x01(\r2\x8c\x02\n\nAsrService\x12X\n\tRecognize\x12\".trunkline.asr.v1.RecognizeRequest\x1a#.trunkline.asr.v1.RecognizeResponse(\x01\x30\x01\x12W\n\x08\x44\x65scribe\x12$.trunkline.common.v1.DescribeRequest\x1a%.trunkline.common.v1.DescribeResponse\x12K\n\x04Load\x12 .trunkline.common.v1.LoadRequest\x1a!.trunkline.common.v1.LoadResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atrunkline/asr/v1/asr.proto\x12\x10trunkline.asr.v1\x1a trunkline/common/v1/common.proto\"\xa4\x01\n\x10RecognizeRequest\x12\x33\n\x06\x63onfig\x18\x01 \x01(\x0b\x32!.trunkline.asr.v1.RecognizeConfigH\x00\x12(\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x17.trunkline.asr.v1.AudioH\x00\x12&\n\x04mark\x18\x03 \x01(\x0b\x32\x16.trunkline.asr.v1.MarkH\x00\x42\t\n\x07payload\"\x93\x01\n\x0fRecognizeConfig\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0e\n\x06locale\x18\x02 \x01(\t\x12\x16\n\x0esample_rate_hz\x18\x03 \x01(\r\x12\x10\n\x08hotwords\x18\x04 \x03(\t\x12\x1b\n\x13partial_interval_ms\x18\x05 \x01(\r\x12\x18\n\x10max_alternatives\x18\x06 \x01(\r\"!\n\x05\x41udio\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0b\n\x03pcm\x18\x02 \x01(\x0c\"\x84\x02\n\x04Mark\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.trunkline.asr.v1.Mark.Kind\x12\x14\n\x0cutterance_id\x18\x02 \x01(\x04\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x03 \x01(\r\x12\x18\n\x10without_hotwords\x18\x04 \x01(\x08\"\x8b\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13KIND_SPEECH_STARTED\x10\x01\x12\x16\n\x12KIND_SPEECH_PAUSED\x10\x02\x12\x17\n\x13KIND_SPEECH_RESUMED\x10\x03\x12\x11\n\rKIND_FINALIZE\x10\x04\x12\x10\n\x0cKIND_DISCARD\x10\x05\"\xa9\x01\n\x11RecognizeResponse\x12,\n\x07partial\x18\x01 \x01(\x0b\x32\x19.trunkline.asr.v1.PartialH\x00\x12(\n\x05\x66inal\x18\x02 \x01(\x0b\x32\x17.trunkline.asr.v1.FinalH\x00\x12\x31\n\x05\x65rror\x18\x03 \x01(\x0b\x32 .trunkline.asr.v1.UtteranceErrorH\x00\x42\t\n\x07payload\"z\n\x07Partial\x12\x14\n\x0cutterance_id\x18\x01 \x01(\x04\x12\x13\n\x0bstable_text\x18\x02 \x01(\t\x12\x15\n\runstable_text\x18\x03 \x01(\t\x12-\n\x07timings\x18\x04 \x01(\x0b\x32\x1c.trunkline.common.v1.Timings\"\x9d\x04\n\x05\x46inal\x12\x14\n\x0cutterance_id\x18\x01 \x01(\x04\x12\x13\n\x0bprovisional\x18\x02 \x01(\x08\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x33\n\x0c\x61lternatives\x18\x04 \x03(\x0b\x32\x1d.trunkline.asr.v1.Alternative\x12%\n\x05words\x18\x05 \x03(\x0b\x32\x16.trunkline.asr.v1.Word\x12\x13\n\x0b\x61vg_logprob\x18\x06 \x01(\x02\x12\x16\n\x0eno_speech_prob\x18\x07 \x01(\x02\x12\x10\n\x08language\x18\x08 \x01(\t\x12\x1c\n\x14language_probability\x18\t \x01(\x02\x12\x32\n\tlanguages\x18\n \x03(\x0b\x32\x1f.trunkline.asr.v1.LanguageScore\x12\x10\n\x08\x61udio_ms\x18\x0b \x01(\r\x12\x34\n\trejection\x18\x0c \x01(\x0e\x32!.trunkline.asr.v1.Final.Rejection\x12-\n\x07timings\x18\r \x01(\x0b\x32\x1c.trunkline.common.v1.Timings\"w\n\tRejection\x12\x19\n\x15REJECTION_UNSPECIFIED\x10\x00\x12\x17\n\x13REJECTION_NO_SPEECH\x10\x01\x12\x18\n\x14REJECTION_REPETITION\x10\x02\x12\x1c\n\x18REJECTION_LOW_CONFIDENCE\x10\x03\"0\n\x0b\x41lternative\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x13\n\x0b\x61vg_logprob\x18\x02 \x01(\x02\"6\n\rLanguageScore\x12\x10\n\x08language\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x02\"K\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08start_ms\x18\x02 \x01(\r\x12\x0e\n\x06\x65nd_ms\x18\x03 \x01(\r\x12\x13\n\x0bprobability\x18\x04 \x01(\x02\"]\n\x0eUtteranceError\x12\x14\n\x0cutterance_id\x18\x01 \x01(\x04\x12\x0c\n\x04\x63ode\x18\x02 \x01(\r\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x04 \x01(\r2\x8c\x02\n\nAsrService\x12X\n\tRecognize\x12\".trunkline.asr.v1.RecognizeRequest\x1a#.trunkline.asr.v1.RecognizeResponse(\x01\x30\x01\x12W\n\x08\x44\x65scribe\x12$.trunkline.common.v1.DescribeRequest\x1a%.trunkline.common.v1.DescribeResponse\x12K\n\x04Load\x12 .trunkline.common.v1.LoadRequest\x1a!.trunkline.common.v1.LoadResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,25 +39,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDIO']._serialized_start=399
   _globals['_AUDIO']._serialized_end=432
   _globals['_MARK']._serialized_start=435
-  _globals['_MARK']._serialized_end=669
-  _globals['_MARK_KIND']._serialized_start=530
-  _globals['_MARK_KIND']._serialized_end=669
-  _globals['_RECOGNIZERESPONSE']._serialized_start=672
-  _globals['_RECOGNIZERESPONSE']._serialized_end=841
-  _globals['_PARTIAL']._serialized_start=843
-  _globals['_PARTIAL']._serialized_end=965
-  _globals['_FINAL']._serialized_start=968
-  _globals['_FINAL']._serialized_end=1509
-  _globals['_FINAL_REJECTION']._serialized_start=1390
-  _globals['_FINAL_REJECTION']._serialized_end=1509
-  _globals['_ALTERNATIVE']._serialized_start=1511
-  _globals['_ALTERNATIVE']._serialized_end=1559
-  _globals['_LANGUAGESCORE']._serialized_start=1561
-  _globals['_LANGUAGESCORE']._serialized_end=1615
-  _globals['_WORD']._serialized_start=1617
-  _globals['_WORD']._serialized_end=1692
-  _globals['_UTTERANCEERROR']._serialized_start=1694
-  _globals['_UTTERANCEERROR']._serialized_end=1787
-  _globals['_ASRSERVICE']._serialized_start=1790
-  _globals['_ASRSERVICE']._serialized_end=2058
+  _globals['_MARK']._serialized_end=695
+  _globals['_MARK_KIND']._serialized_start=556
+  _globals['_MARK_KIND']._serialized_end=695
+  _globals['_RECOGNIZERESPONSE']._serialized_start=698
+  _globals['_RECOGNIZERESPONSE']._serialized_end=867
+  _globals['_PARTIAL']._serialized_start=869
+  _globals['_PARTIAL']._serialized_end=991
+  _globals['_FINAL']._serialized_start=994
+  _globals['_FINAL']._serialized_end=1535
+  _globals['_FINAL_REJECTION']._serialized_start=1416
+  _globals['_FINAL_REJECTION']._serialized_end=1535
+  _globals['_ALTERNATIVE']._serialized_start=1537
+  _globals['_ALTERNATIVE']._serialized_end=1585
+  _globals['_LANGUAGESCORE']._serialized_start=1587
+  _globals['_LANGUAGESCORE']._serialized_end=1641
+  _globals['_WORD']._serialized_start=1643
+  _globals['_WORD']._serialized_end=1718
+  _globals['_UTTERANCEERROR']._serialized_start=1720
+  _globals['_UTTERANCEERROR']._serialized_end=1813
+  _globals['_ASRSERVICE']._serialized_start=1816
+  _globals['_ASRSERVICE']._serialized_end=2084
 # @@protoc_insertion_point(module_scope)

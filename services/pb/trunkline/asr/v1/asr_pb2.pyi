@@ -160,21 +160,28 @@ class Mark(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     UTTERANCE_ID_FIELD_NUMBER: _builtins.int
     DEADLINE_MS_FIELD_NUMBER: _builtins.int
+    WITHOUT_HOTWORDS_FIELD_NUMBER: _builtins.int
     kind: Global___Mark.Kind.ValueType
     utterance_id: _builtins.int
     """Chosen by the client, rising; echoed in every answer."""
     deadline_ms: _builtins.int
     """When the answer is needed, from now; orders the scheduler. 0: default."""
+    without_hotwords: _builtins.bool
+    """With SPEECH_STARTED: this utterance is decoded without the config's
+    hotwords. For answers to a narrow question (yes, digits, a date), whose
+    words hotwords make less sure.
+    """
     def __init__(
         self,
         *,
         kind: Global___Mark.Kind.ValueType = ...,
         utterance_id: _builtins.int = ...,
         deadline_ms: _builtins.int = ...,
+        without_hotwords: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_ms", b"deadline_ms", "kind", b"kind", "utterance_id", b"utterance_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_ms", b"deadline_ms", "kind", b"kind", "utterance_id", b"utterance_id", "without_hotwords", b"without_hotwords"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
