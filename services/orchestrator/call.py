@@ -148,7 +148,7 @@ class Call:
         cause, detail = self._cause or ("failed", "internal error")
         try:
             await within(self._clock, DESK_DEADLINE_S, desk.close(cut=cause in CUT or detail == "drain"))
-        except TrunklineError as error:
+        except (TrunklineError, TimeoutError) as error:
             log.warning("dialogue not closed", call_id=self._handle.call_id, failed=type(error).__name__)
 
     def _end(self, cause: str, detail: str) -> None:
