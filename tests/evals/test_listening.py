@@ -100,6 +100,35 @@ def test_a_caller_of_the_evals_plays_its_scenario_by_ear(bundle: Bundle, listeni
     ]
 
 
+def test_a_caller_of_the_evals_waits_through_fillers_and_says_again_what_was_not_understood(
+    bundle: Bundle, listening: Listening
+) -> None:
+    scenario = next(one for one in bundle.scenarios() if one.id == "block-card-en")
+    world = bundle.world()
+    assert world is not None
+    caller = EvalTalker(ScriptedCaller(scenario, world.customers[scenario.customer], {}), listening)
+    unclear = "Sorry, the line is not clear. Please say that once more a little slower."
+    heard = (
+        "Example Bank, good day. How can I help you?",
+        "Bear with me.",
+        "I will block the card ending 4417, reported lost. Shall I go ahead?",
+        unclear,
+        unclear,
+        # A person does not say the same for ever.
+        unclear,
+    )
+    assert [caller.next(words) for words in heard[:-1]] == [
+        Say("I lost my card"),
+        Listen(),
+        Say("yes"),
+        Say("yes"),
+        Say("yes"),
+    ]
+    assert caller.next(heard[-1]) != Say("yes")
+    asked = "Sorry, I did not catch that. Is that 4417 debit?"
+    assert not listening.unheard(listening.prompts(asked))
+
+
 def test_the_code_is_keyed(bundle: Bundle, listening: Listening) -> None:
     scenario = next(one for one in bundle.scenarios() if one.id == "refund-en")
     world = bundle.world()

@@ -15,12 +15,18 @@ from services.cli.evals.said import squeezed
 from services.cli.evals.transcript import Asked, Spoken
 from services.cli.talker.acts import Act, HangUp, Key, Listen, Say
 from services.common.personal import Personal
+from services.common.settings import AgentSettings
 from services.orchestrator.bundles.bundle import Bundle
 from services.orchestrator.bundles.standard import STANDARD_NAMES
 
 # Of 100: so alike must the fixed words of a sentence be to what was heard; few words must be alike to the letter.
 ALIKE, ALIKE_SHORT, _LONG_CHARS = 82, 99, 12
 # Sentences that ask for a yes or a no; which of two; for the code.
+_NOT_HEARD = "talk.not_heard"
+# What a call says beside its bundle: names of this module's own, by the setting that holds the sentence.
+_FILLER, _UNHEARD = "call.fillers", "call.not_understood"
+# So often in a row a caller says the same again.
+REPEATS = 2
 _IS_IT, _WHICH, _WHICH_GOAL, _CODE = "talk.is_it", "talk.which", "talk.which_goal", "talk.identify"
 _PLACE = re.compile(r"\{[^{}]*\}")
 # Shorter fixed words say too little to be told apart.
@@ -47,7 +53,8 @@ class Listening:
     def __init__(self, bundle: Bundle, locale: str) -> None:
         self._bundle = bundle
         names = [*bundle.prompts[locale], *STANDARD_NAMES]
-        known = [Known(name, _parts(bundle.prompt(name, locale).text)) for name in dict.fromkeys(names)]
+        texts = {name: bundle.prompt(name, locale).text for name in names} | _sentences_of_the_call(locale)
+        known = [Known(name, _parts(text)) for name, text in texts.items()]
         self._known = sorted(
             (one for one in known if one.prompt != bundle.agent.system and one.length >= _LEAST_CHARS),
             key=lambda one: -one.length,
@@ -55,6 +62,7 @@ class Listening:
         self._confirms = {tool.confirm.prompt for tool in bundle.tools.values() if tool.confirm is not None}
         self._asks = {slot.ask: name for name, slot in bundle.slots.items()}
         self._fillers = {tool.filler for tool in bundle.tools.values() if tool.filler}
+        self._fillers |= {name for name in texts if name.startswith(_FILLER)}
 
     def prompts(self, words: str) -> list[str]:
         """Names of the sentences heard, in order; what is like none of them is left out."""
@@ -70,6 +78,11 @@ class Listening:
     def waits(self, prompts: Sequence[str]) -> bool:
         """Nothing but "one moment": the agent goes on."""
         return bool(prompts) and set(prompts) <= self._fillers
+
+    def unheard(self, prompts: Sequence[str]) -> bool:
+        """The agent did not understand and asks nothing of its own: it wants to hear the same again."""
+        said = {name for name in prompts if name == _NOT_HEARD or name.startswith(_UNHEARD)}
+        return bool(said) and not any(self._is_question(name) for name in prompts)
 
     def asked(self, turn: int, words: str, last_slot: str) -> Asked:
         """What the agent waits for now, by the last question that was heard. `last_slot`: what was asked for before."""
@@ -98,6 +111,7 @@ class EvalTalker:
         self._opened = self._leaving = False
         self._turn = 0
         self._slot = ""
+        self._last, self._repeated = Say(""), 0
         # What it keyed, in order: the line's events do not tell secrets.
         self.keyed: list[str] = []
 
@@ -111,16 +125,28 @@ class EvalTalker:
         if not self._opened:
             self._opened = True
             given = self._caller.open()
+        elif self._listening.unheard(prompts) and self._last.text and self._repeated < REPEATS:
+            self._repeated += 1
+            return self._last
         else:
             asked = self._listening.asked(self._turn, heard, self._slot)
             self._slot = asked.slot or self._slot
             given = self._caller.answer(asked)
         self._turn += 1
+        self._last, self._repeated = Say("" if given.hang_up else given.say), 0
         self._leaving = given.hang_up
         if given.keys:
             self.keyed.append(given.keys)
             return Key(Personal(given.keys, "keys"))
         return Say(given.say, last=given.hang_up) if given.say else HangUp() if given.hang_up else Listen()
+
+
+def _sentences_of_the_call(locale: str) -> dict[str, str]:
+    """Fillers, and how the call says that it did not understand."""
+    own = AgentSettings(locale=locale)
+    fillers = {f"{_FILLER}.{nth}": text for nth, text in enumerate(own.fillers)}
+    unheard = {f"{_UNHEARD}.{nth}": text for nth, text in enumerate((own.not_understood, own.not_understood_score))}
+    return {name: text for name, text in (fillers | unheard).items() if text}
 
 
 def _parts(text: str) -> tuple[str, ...]:
