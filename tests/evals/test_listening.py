@@ -121,10 +121,10 @@ def test_a_caller_of_the_evals_waits_through_fillers_and_says_again_what_was_not
         Say("I lost my card"),
         Listen(),
         Say("yes"),
-        Say("yes"),
-        Say("yes"),
+        Say("yes please"),
+        Say("yes, go ahead"),
     ]
-    assert caller.next(heard[-1]) != Say("yes")
+    assert not getattr(caller.next(heard[-1]), "text", "").startswith("yes")
     asked = "Sorry, I did not catch that. Is that 4417 debit?"
     assert not listening.unheard(listening.prompts(asked))
 

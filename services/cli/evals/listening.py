@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rapidfuzz import fuzz
 
+from services.cli.evals.callers import YES
 from services.cli.evals.callers import Caller as EvalCaller
 from services.cli.evals.said import squeezed
 from services.cli.evals.transcript import Asked, Spoken
@@ -127,7 +128,7 @@ class EvalTalker:
             given = self._caller.open()
         elif self._listening.unheard(prompts) and self._last.text and self._repeated < REPEATS:
             self._repeated += 1
-            return self._last
+            return Say(_in_other_words(self._last.text, self._repeated))
         else:
             asked = self._listening.asked(self._turn, heard, self._slot)
             self._slot = asked.slot or self._slot
@@ -139,6 +140,12 @@ class EvalTalker:
             self.keyed.append(given.keys)
             return Key(Personal(given.keys, "keys"))
         return Say(given.say, last=given.hang_up) if given.say else HangUp() if given.hang_up else Listen()
+
+
+def _in_other_words(text: str, times: int) -> str:
+    """A yes is said with more words when it was not understood, all else as it was."""
+    ways = next((ways for ways in YES.values() if text in ways), (text,))
+    return ways[(ways.index(text) + times) % len(ways)]
 
 
 def _sentences_of_the_call(locale: str) -> dict[str, str]:
