@@ -39,6 +39,8 @@ SLOW_MODEL = (
     "scripted.llm_tokens_per_s=10",
     "llm.max_tokens=4",
     "agent.greeting=Hello.",
+    # "One moment." after 800 ms would be what is heard first, and hide every longer wait.
+    "orchestrator.turns.filler_ms=0",
 )
 MANNERS = Manners(agent_done_ms=400)
 

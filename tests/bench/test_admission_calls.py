@@ -34,8 +34,7 @@ async def test_callers_beyond_what_the_model_can_serve_are_refused_and_those_tak
             assert await api.stages(0)
     assert outcome.taken >= 2
     assert outcome.refused
-    # The engine has one word for it.
-    assert all("SIP 486" in refusal for refusal in outcome.refused)
+    assert all("SIP 503" in refusal for refusal in outcome.refused)
     p95 = outcome.p95_ms()
     assert p95 is not None
     assert p95 <= TARGET_MS * 1.15, outcome.to_json()
