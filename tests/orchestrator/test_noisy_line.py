@@ -98,6 +98,32 @@ def test_a_turn_ends_though_voices_as_loud_as_the_caller_go_on_without_new_words
     assert [turn.text for turn in world.made(do.EndTurn)] == ["I'd like to speak to an agent in"]
 
 
+def test_a_call_that_begins_among_other_voices_learns_of_them_and_its_first_turn_ends() -> None:
+    world = World(TurnSettings())
+    world.speech(320, BABBLE_DB)
+    world.speech(960, CALLER_DB)
+    for _ in range(16):
+        world.partial("Ten of clubs.")
+        world.speech(512, BABBLE_DB)
+        if world.made(do.PauseSpeech):
+            break
+    world.text("Ten of clubs.")
+    world.speech(320, BABBLE_DB)
+    assert [turn.text for turn in world.made(do.EndTurn)] == ["Ten of clubs."]
+    # Four seconds are needed to tell noise from speech.
+    assert world.now_ms < 7_000
+
+
+def test_somebody_who_speaks_on_and_on_makes_no_line_noisy() -> None:
+    world = World(TurnSettings())
+    for _ in range(60):
+        world.speech(160, CALLER_DB)
+        # A closed mouth, too short for the detector.
+        world.speech(32, -62.0)
+    assert not world.taker.noisy_line
+    assert not world.made(do.PauseSpeech)
+
+
 def test_new_words_keep_the_turn_open_on_a_noisy_line_and_the_digits_of_a_number_are_words() -> None:
     world = in_a_crowd()
     world.speech(960, CALLER_DB)
