@@ -49,7 +49,7 @@ async def test_a_refused_call_says_the_sip_status(tmp_path: Path) -> None:
         launch = Launch.load(None, "cpu", [f"data_dir={tmp_path}"])
         async with SipDialer(launch, SystemClock(), target=uri, max_calls=3) as dialer:
             await dialer.dial(uri)
-            with pytest.raises(UnavailableError, match="refused: rejected, SIP 4"):
+            with pytest.raises(UnavailableError, match="refused: rejected, SIP 503"):
                 await dialer.dial(uri)
 
 
