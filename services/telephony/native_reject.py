@@ -61,7 +61,8 @@ class NativeReject:
 
     def wish(self, handle: int, sip_call_id: str, refused: Refused) -> Wish:
         """Leave a refusal; the next ping sends it."""
-        wish = Wish(handle, sip_call_id.encode(), refused)
+        # A Call-ID is the caller's to write: one that is no text is found by nobody, and 486 is said instead.
+        wish = Wish(handle, sip_call_id.encode(errors="replace"), refused)
         self._wishes.append(wish)
         return wish
 

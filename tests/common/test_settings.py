@@ -84,3 +84,12 @@ NAMES = ["TRUNKLINE__ASR", "TRUNKLINE__ASR__THREADS", "TRUNKLINE__X__Y", "TRUNKL
 def test_no_environment_makes_the_loader_fail_other_than_by_its_own_error(env):
     with contextlib.suppress(SettingsError):
         assert isinstance(load_settings(env=env), Settings)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("asr_hotwords", [" "]), ("asr_hotwords", ["ü" * 24] * 3), ("say", {"two words": "x"}), ("say", {"word": " … "})],
+)
+def test_words_that_a_service_would_refuse_in_every_call_are_refused_at_the_start(key: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=f"agent.{key}"):
+        load_settings(env={}, overrides={"agent": {key: value}})

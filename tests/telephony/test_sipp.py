@@ -220,18 +220,25 @@ async def test_a_burst_of_fifty_calls_is_spread_and_none_is_lost(worker: Side, s
     assert 2.0 < max(times) - min(times) < 6.0
 
 
-async def test_a_call_over_the_cap_hears_when_to_try_again_and_the_one_inside_goes_on(tmp_path: Path):
+@asynccontextmanager
+async def full_house(folder: Path, call_ms: int) -> AsyncIterator[tuple[Side, list[int], Sipp, "asyncio.Task[str]"]]:
+    """A worker for one call, that call of `call_ms` inside, and a SIPp for those that come beside it."""
     async with side(["telephony.max_calls=1"]) as small:
-        first, second = tmp_path / "a", tmp_path / "b"
+        first, second = folder / "a", folder / "b"
         first.mkdir()
         second.mkdir()
         target = small.uri.split("@")[1].split(";")[0]
         async with answering(small) as legs:
-            inside = asyncio.create_task(Sipp(target, first).run(*answered_call(sdp(), pause(2500))))
+            inside = asyncio.create_task(Sipp(target, first).run(*answered_call(sdp(), pause(call_ms)), timeout_s=40))
             await small.client.event(0, "established")
-            later = recv(503, header="Retry-After", value="^ *5")
-            await Sipp(target, second).run(request("INVITE", 1, sdp()), OPTIONAL_100, later, ack_refusal())
-            await inside
+            yield small, legs, Sipp(target, second), inside
+
+
+async def test_a_call_over_the_cap_hears_when_to_try_again_and_the_one_inside_goes_on(tmp_path: Path):
+    async with full_house(tmp_path, 2500) as (small, legs, another, inside):
+        later = recv(503, header="Retry-After", value="^ *5")
+        await another.run(request("INVITE", 1, sdp()), OPTIONAL_100, later, ack_refusal())
+        await inside
         assert len(legs) == 1
         assert (await ended(small, legs[0])).cause == pb.Ended.CAUSE_REMOTE_BYE
 
@@ -239,17 +246,10 @@ async def test_a_call_over_the_cap_hears_when_to_try_again_and_the_one_inside_go
 @pytest.mark.slow
 async def test_a_thousand_refusals_leave_the_stack_as_fit_as_it_was(tmp_path: Path):
     """More than the stack has places for sockets: each refused call must give its own back."""
-    async with side(["telephony.max_calls=1"]) as small:
-        first, second = tmp_path / "a", tmp_path / "b"
-        first.mkdir()
-        second.mkdir()
-        target = small.uri.split("@")[1].split(";")[0]
-        async with answering(small) as legs:
-            inside = asyncio.create_task(Sipp(target, first).run(*answered_call(sdp(), pause(20_000)), timeout_s=40))
-            await small.client.event(0, "established")
-            refused = (request("INVITE", 1, sdp()), OPTIONAL_100, recv(503), ack_refusal())
-            await Sipp(target, second).run(*refused, calls=1100, rate=100, timeout_s=40)
-            await inside
-            assert (await ended(small, legs[0])).cause == pb.Ended.CAUSE_REMOTE_BYE
-            await Sipp(target, second).run(*answered_call(sdp(), pause(300)))
+    async with full_house(tmp_path, 20_000) as (small, legs, another, inside):
+        refused = (request("INVITE", 1, sdp()), OPTIONAL_100, recv(503), ack_refusal())
+        await another.run(*refused, calls=1100, rate=100, timeout_s=40)
+        await inside
+        assert (await ended(small, legs[0])).cause == pb.Ended.CAUSE_REMOTE_BYE
+        await another.run(*answered_call(sdp(), pause(300)))
         assert len(legs) == 2

@@ -64,6 +64,10 @@ def test_before_media_flows_there_is_no_silence() -> None:
             "a=rtpmap:96 opus/48000/2\r\na=fmtp:96 useinbandfec=1\r\n",
             "a=rtpmap:96 opus/48000/2\r\na=fmtp:96 useinbandfec=1;usedtx=1\r\n",
         ),
+        (
+            "a=rtpmap:96 opus/48000/2\r\na=fmtp:96 useinbandfec=0; minptime=10\r\n",
+            "a=rtpmap:96 opus/48000/2\r\na=fmtp:96 minptime=10;usedtx=1;useinbandfec=1\r\n",
+        ),
         ("a=rtpmap:0 PCMU/8000\r\n", "a=rtpmap:0 PCMU/8000\r\n"),
     ],
 )

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from services.common.lexicon import Hotwords, Sayings
 from services.common.sentences import ENGLISH, sentences_of
 from services.common.settings.base import Positive, Section
 
@@ -45,9 +46,9 @@ class AgentSettings(Section):
     nobody_there: str = str(ENGLISH["nobody_there"])
     max_history_turns: Positive = 12
     # Words of this business that the recogniser shall expect. Few: each costs on other speech (benchmarks/README.md).
-    asr_hotwords: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=24)], ...], Field(max_length=8)] = ()
+    asr_hotwords: Hotwords = ()
     # How words are said that the voice would read wrongly: say.MiniSaver = "mini saver". Texts keep what is written.
-    say: dict[str, str] = Field(default_factory=dict, max_length=64)
+    say: Sayings = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from services.common.lexicon import Hotwords, Sayings
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 PromptId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
 LOCALE = r"^[a-z]{2}-[A-Z]{2}(\+[a-z]{2}-[A-Z]{2})?$"
@@ -25,13 +27,6 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-# What a recogniser shall expect: short, and few of them, for each costs on other speech.
-Hotword = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=24)]
-# One written word of `lexicon.say`, and what is said for it.
-Written = Annotated[str, StringConstraints(pattern=r"^\S{1,40}$")]
-Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
-
-
 class LocaleRules(Part):
     """How numbers, names and people are addressed in one locale."""
 
@@ -39,13 +34,13 @@ class LocaleRules(Part):
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
     formality: Literal["neutral", "formal", "informal"] = "neutral"
     digits: Literal["single", "pairs"] = "single"
-    asr_hotwords: Annotated[tuple[Hotword, ...], Field(max_length=8)] = ()
+    asr_hotwords: Hotwords = ()
 
 
 class Lexicon(Part):
     """Words of this business: how they are said, what they are mistaken for."""
 
-    say: Annotated[dict[Written, Said], Field(max_length=64)] = {}
+    say: Sayings = {}
     confusable: tuple[tuple[str, ...], ...] = ()
 
 

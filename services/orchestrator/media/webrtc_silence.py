@@ -66,7 +66,13 @@ def ask_for(sdp: str) -> str:
         return sdp
     fmtp = re.compile(rf"^(a=fmtp:{found[1]} [^\r\n]*)", re.MULTILINE)
     if (said := fmtp.search(sdp)) is not None:
-        missing = [f";{wish}" for wish in _ASKED.split(";") if wish not in said[1]]
-        return fmtp.sub(lambda _: said[1] + "".join(missing), sdp, count=1)
+        head, _, given = said[1].partition(" ")
+        wishes = _ASKED.split(";")
+        names = {wish.partition("=")[0] for wish in wishes}
+        # A parameter that stands twice is the reader's guess: one of ours with another value gives way.
+        kept = [one for one in map(str.strip, given.split(";")) if one in wishes or one.partition("=")[0] not in names]
+        return fmtp.sub(
+            lambda _: f"{head} {';'.join([*kept, *(one for one in wishes if one not in kept)])}", sdp, count=1
+        )
     line = found[0].rstrip("\r")
     return sdp.replace(line, f"{line}\r\na=fmtp:{found[1]} {_ASKED}", 1)
