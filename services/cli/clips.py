@@ -47,6 +47,17 @@ class Clip:
         resampled = np.asarray(soxr.resample(self.pcm, self.rate_hz, rate_hz, quality="HQ"), dtype=np.int16)
         return Clip(self.name, self.text, resampled, rate_hz)
 
+    def audible_samples(self, below_db: float) -> int:
+        """How much of it is heard over noise that far below a caller's level: up to where its 20 ms sink into it.
+
+        The quiet last sounds of a word are speech on a clean line; under a louder noise nobody hears them.
+        """
+        window, hop = self.rate_hz // 50, self.rate_hz // 200
+        for at in range(len(self.pcm) - window, 0, -hop):
+            if dbfs(self.pcm[at : at + window]) > LEVEL_DBFS - below_db:
+                return at + window
+        return len(self.pcm)
+
     def longest_dip_ms(self) -> float:
         """The longest stretch inside that a voice detector may take for silence: 32 ms frames well below speech."""
         frame = self.rate_hz * _FRAME_MS // 1000

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from services.cli.caller import Track
-from services.cli.clips import LEVEL_DBFS, load_clip, make_clip
+from services.cli.clips import LEVEL_DBFS, Clip, load_clip, make_clip
 from services.cli.measure import dbfs
 from services.cli.recording import save_stereo
 from services.common.errors import InvalidInputError
@@ -50,6 +50,13 @@ def test_a_file_that_is_no_speech_is_refused_by_name(tmp_path: Path, what: str) 
         write_wav(path, np.zeros(8000, dtype=np.int16))
     with pytest.raises(InvalidInputError, match=r"x\.wav"):
         load_clip(path)
+
+
+def test_under_noise_a_clip_ends_where_its_last_sounds_sink_into_it() -> None:
+    loud, faint = burst(800, 16000, LEVEL_DBFS), burst(200, 16000, LEVEL_DBFS - 16)
+    made = Clip("c", "", np.concatenate([loud, faint]), 16000)
+    assert made.audible_samples(25.0) / 16 == pytest.approx(1000, abs=20)
+    assert made.audible_samples(12.0) / 16 == pytest.approx(800, abs=20)
 
 
 def test_resampling_keeps_the_length_in_time() -> None:

@@ -110,7 +110,7 @@ def test_a_call_that_begins_among_other_voices_learns_of_them_and_its_first_turn
     world.text("Ten of clubs.")
     world.speech(320, BABBLE_DB)
     assert [turn.text for turn in world.made(do.EndTurn)] == ["Ten of clubs."]
-    # Four seconds are needed to tell noise from speech.
+    # Some seconds are needed to tell noise from speech.
     assert world.now_ms < 7_000
 
 
@@ -122,6 +122,23 @@ def test_somebody_who_speaks_on_and_on_makes_no_line_noisy() -> None:
         world.speech(32, -62.0)
     assert not world.taker.noisy_line
     assert not world.made(do.PauseSpeech)
+
+
+def test_the_quiet_last_sounds_of_a_long_sentence_without_a_pause_belong_to_it() -> None:
+    """As a recorded reader's levels go: no closed mouth for 5 s, one frame in seven near the faintest."""
+    world = World(TurnSettings())
+    world.frames(640, 0.02, -70.0)
+    for _ in range(23):
+        for level_db in (-23.0, -22.0, -21.0, -24.0, -23.0, -30.0, -37.0):
+            world.speech(32, level_db)
+    world.speech(256, -37.0)
+    end_ms = world.now_ms
+    world.frames(160, 0.02, -70.0)
+    world.text("It was told to the whole room and no one said a word.")
+    world.frames(3_000, 0.02, -70.0)
+    [turn] = world.made(do.EndTurn)
+    assert isinstance(turn, do.EndTurn)
+    assert abs(turn.last_voiced_ns / 1e6 - end_ms) <= 32
 
 
 def test_new_words_keep_the_turn_open_on_a_noisy_line_and_the_digits_of_a_number_are_words() -> None:

@@ -5,7 +5,7 @@ import contextlib
 import os
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from services.cli.benchmark.result import BenchData, CallResult, cell_result
 from services.cli.benchmark.scripts import Voices, has_noise, plan
 from services.cli.benchmark.sounds import noise
 from services.cli.caller import CallerLeg, CallRefusedError
-from services.cli.conversation import Conversation, Manners, Moment, plan_lines
+from services.cli.conversation import Conversation, Line, Manners, Moment, plan_lines
 from services.cli.declared import declared, is_scripted
 from services.cli.measure import Utterance, dropped_frames, hear_asides, hear_turns
 from services.cli.recording import save_stereo
@@ -192,7 +192,7 @@ class _Callers:
         try:
             call.codec = leg.codec
             call.call_id = await self._api.call_id(leg.peer_reference)
-            call.said = await talk.run(call.lines)
+            call.said = self._audible(await talk.run(call.lines), call.lines, leg.sent.rate_hz)
             if leg.ended and not self.stopped:
                 call.error = f"the call ended early: {leg.ended}"
             if talk.asides and call.call_id:
@@ -204,6 +204,16 @@ class _Callers:
                 await leg.hangup()
             call.ended_ns, call.ended = self._clock.now_ns(), leg.ended
             call.leg, call.beside = leg, talk.asides
+
+    def _audible(self, said: Sequence[Utterance], lines: Sequence[Line], rate_hz: int) -> list[Utterance]:
+        """In noise a caller's speech ends where it sinks below the noise: what is under it nobody can answer."""
+        if not has_noise(self._cell.script):
+            return list(said)
+        snr_db = self._request.snr_db
+        return [
+            replace(one, end=one.start + line.clip.at(rate_hz).audible_samples(snr_db))
+            for one, line in zip(said, lines, strict=False)
+        ]
 
     def _noisy(self, leg: CallerLeg) -> CallerLeg:
         if not has_noise(self._cell.script):
