@@ -1,12 +1,15 @@
 """What loss, jitter and silence suppression do to what the stack hears: real calls over bad lines.
 
-    python -m benchmarks.loss [--transport sip|webrtc] [--rounds 1] [--together 3] [--clips N] [--json FILE]
+    python -m benchmarks.loss [--transport sip|webrtc] [--rounds 1] [--together 3] [--clips N] [--fec 10] [--json FILE]
 
 A stack with the real recogniser and voice detector and scripted models behind them; one call per line quality and
 round, in which the recorded speech set is said and answered sentence by sentence. Per quality: word error rate of
 what the stack heard (against what was said, and against what it heard on the clean line), turns that were ended
 inside a sentence, sentences without an answer, and how far the onset and end that the stack reports are from the
 audio that was sent (ms, median and P95).
+
+A WebRTC caller codes as a browser does that was told of `--fec` percent of loss: most packets of voice hold a copy of
+the one before (how many is in the row). `--fec 0`: none does, as before a browser was told.
 """
 
 import argparse
@@ -31,11 +34,11 @@ from services.cli.clips import Clip, human_speech
 from services.cli.conversation import Conversation, Manners, plan_lines
 from services.cli.lossy import LineQuality, LossyLine
 from services.cli.lossy_relay import SipRelay, target_of
-from services.cli.lossy_webrtc import make_lossy
+from services.cli.machine import commit, machine
 from services.cli.sip_caller import SipDialer
 from services.cli.stack import Launch, launch_specs, local_services, sip_uri, web_url
 from services.cli.supervisor import Supervisor
-from services.cli.webrtc_caller import WebRtcDialer
+from services.cli.webrtc_caller import WebRtcCaller, WebRtcDialer
 from services.common.clock import SystemClock, sleep_s
 from services.common.models import ModelStore
 from services.common.settings import load_settings
@@ -69,6 +72,7 @@ class Heard:
     unheard: int = 0
     packets: int = 0
     lost: int = 0
+    copies: int = 0
     onset_ms: list[float] = field(default_factory=list)
     end_ms: list[float] = field(default_factory=list)
     endpoint_ms: list[float] = field(default_factory=list)
@@ -82,13 +86,16 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=0, help="only so many of the shortest sentences")
     parser.add_argument("--only", default="", help="line qualities, separated by ';'")
     parser.add_argument("--together", type=int, default=3, help="calls at once")
+    parser.add_argument("--fec", type=int, default=10, help="webrtc: the loss in percent that the caller codes for")
     parser.add_argument("--asr", default="whisper-tiny.en")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     rows = asyncio.run(measure(args))
     document = {
         "what": f"{args.transport} calls over bad lines, {args.asr}",
-        "cpus": os.cpu_count(),
+        "machine": asdict(asyncio.run(machine())),
+        "commit": commit(),
+        "fec_for_percent": args.fec if args.transport == "webrtc" else 0,
         "load_average": os.getloadavg(),
         "rows": rows,
     }
@@ -104,7 +111,7 @@ async def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     chosen = {
         name: quality
         for name, quality in QUALITIES.items()
-        if (args.transport == "sip" or not quality.dtx) and (not wanted or name in wanted)
+        if (args.transport == "sip" or not quality.dtx) and (not wanted or name in wanted or name == "clean")
     }
     found = {name: Heard() for name in chosen}
     async with running_stack(args) as launch:
@@ -168,7 +175,7 @@ async def dialer_of(args: argparse.Namespace, launch: Launch) -> AsyncIterator[A
         async with SipDialer(launch, CLOCK, target=sip_uri(launch.settings), max_calls=args.together) as dialer:
             yield dialer
     else:
-        web = WebRtcDialer(CLOCK)
+        web = WebRtcDialer(CLOCK, args.fec)
         yield web
         await web.close()
 
@@ -185,7 +192,7 @@ async def one_call(
         else:
             caller = await dialer.dial(web_url(launch.settings))
             line = LossyLine(quality)
-            make_lossy(caller._audio.sender, line, CLOCK)
+            caller.lose(line)
             leg = caller
         manners = Manners(agent_done_ms=900, answer_deadline_ms=6000)
         async with Api(launch.settings) as api:
@@ -199,6 +206,7 @@ async def one_call(
             listening.cancel()
     into.packets += line.passed + line.lost
     into.lost += line.lost
+    into.copies += leg.copies if isinstance(leg, WebRtcCaller) else 0
     spans = [(leg.sent.time_ns(u.start), leg.sent.time_ns(u.end - 1)) for u in said]
     score(into, [clip.text for clip in clips], spans, events)
 
@@ -236,6 +244,7 @@ def row(name: str, heard: Heard, clean: Heard) -> dict[str, Any]:
         "words": sum(len(s.split()) for s in heard.said),
         "packets": heard.packets,
         "lost_percent": round(100 * heard.lost / max(1, heard.packets), 2),
+        "packets_with_copy": heard.copies,
         "wer_percent": round(100 * float(jiwer.wer(heard.said, heard.heard)), 1),
         "wer_to_clean_percent": round(
             100 * float(jiwer.wer((clean.heard * times)[: len(heard.heard)], heard.heard)), 1

@@ -17,12 +17,12 @@ from services.cli.lossy import LossyLine
 from services.cli.lossy_webrtc import make_lossy
 from services.common.clock import Clock
 from services.common.errors import DeadlineError, InvalidInputError, UnavailableError
+from services.orchestrator.media.opus_packet import packet_samples
 from services.orchestrator.media.webrtc_audio import (
     RTP_SAMPLES_PER_FRAME,
     RX_RATE_HZ,
     OpusDecoder,
     OpusEncoder,
-    packet_samples,
 )
 from services.orchestrator.media.webrtc_receive import Audio, Reorder, RtpPacket, install_tap
 from services.orchestrator.media.webrtc_silence import SilenceFill
@@ -84,9 +84,12 @@ class ClipSource:
 
 
 class WebRtcCaller:
-    """One call over WebRTC; see `CallerLeg`. Made by `WebRtcDialer.dial`."""
+    """One call over WebRTC; see `CallerLeg`. Made by `WebRtcDialer.dial`.
 
-    def __init__(self, clock: Clock) -> None:
+    With `fec_for_percent` it codes as a browser that was told of so much loss: for voice, with copies of lost packets.
+    """
+
+    def __init__(self, clock: Clock, fec_for_percent: int = 0) -> None:
         self._clock = clock
         self._sent = Track(RATE_HZ)
         self._heard = Track(RX_RATE_HZ)
@@ -104,7 +107,8 @@ class WebRtcCaller:
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self._peer.on("connectionstatechange", self._on_state)
         # The data channel comes after the audio section: aiortc closes the shared transport otherwise.
-        self._track = PacedTrack(self._source, OpusEncoder(RATE_HZ), clock, self._on_sent)
+        self._encoder = OpusEncoder(RATE_HZ, fec_for_percent=fec_for_percent)
+        self._track = PacedTrack(self._source, self._encoder, clock, self._on_sent)
         self._audio = self._peer.addTransceiver(self._track, direction="sendrecv")
         self._keypad = self._peer.createDataChannel("keypad")
 
@@ -147,6 +151,11 @@ class WebRtcCaller:
     def lost_packets(self) -> int:
         """Packets of the agent that never came."""
         return self._reorder.lost
+
+    @property
+    def copies(self) -> int:
+        """Packets sent that held a copy of the one before."""
+        return self._encoder.copies
 
     def play(self, pcm: Pcm) -> int:
         """Queue 16 kHz audio. Returns the index its first sample will have in `sent`."""
@@ -234,7 +243,7 @@ class WebRtcCaller:
             if isinstance(item, Audio):
                 # A pause of the agent is silence too: the track must hold it, or its words run into one another.
                 samples = packet_samples(item.payload) or RTP_SAMPLES_PER_FRAME
-                paused = self._silence.audio(len(item.payload), samples, item.received_ns)
+                paused = self._silence.audio(item.payload, samples, item.received_ns)
                 self._heard.add(self._decoder.silence(paused), item.received_ns - paused * 1_000_000 // 48)
                 self._heard.add(self._decoder.decode(item.payload), item.received_ns)
         self._moved.set()
@@ -254,8 +263,9 @@ class WebRtcCaller:
 class WebRtcDialer:
     """Places WebRTC calls to the HTTP API of a stack; see `Dialer`. `target` is its base URL."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, fec_for_percent: int = 0) -> None:
         self._clock = clock
+        self._fec_for_percent = fec_for_percent
         self._legs: list[WebRtcCaller] = []
         self._http: aiohttp.ClientSession | None = None
 
@@ -265,7 +275,7 @@ class WebRtcDialer:
             raise InvalidInputError("target", expected="an http:// or https:// URL", got=target[:40])
         if self._http is None:
             self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CONNECT_DEADLINE_S))
-        leg = WebRtcCaller(self._clock)
+        leg = WebRtcCaller(self._clock, self._fec_for_percent)
         self._legs.append(leg)
         try:
             async with asyncio.timeout(CONNECT_DEADLINE_S):

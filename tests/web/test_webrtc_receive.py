@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.errors import TrunklineError
-from services.orchestrator.media.webrtc_audio import OpusDecoder, OpusEncoder, packet_samples
+from services.orchestrator.media.opus_packet import packet_samples
+from services.orchestrator.media.webrtc_audio import OpusDecoder, OpusEncoder
 from services.orchestrator.media.webrtc_receive import Audio, Gap, Reorder, install_tap
 
 # An Opus packet of 20 ms (CELT, one frame), as its TOC byte says; the second byte tells packets apart.
@@ -78,10 +79,20 @@ def test_a_restarted_sender_is_followed_at_once() -> None:
     assert feed(reorder, 30_000) == [30_000 % 256]
 
 
-def test_a_long_hole_is_filled_with_two_hundred_milliseconds_at_most() -> None:
+def test_a_hole_is_told_as_long_as_it_was_and_ten_seconds_at_most() -> None:
     reorder = Reorder()
     feed(reorder, 0)
-    assert feed(reorder, 500, 501, 502)[0] == "gap 9600"
+    assert feed(reorder, 401, 402, 403)[0] == f"gap {400 * 960}"
+    assert feed(reorder, 1401, 1402, 1403)[0] == "gap 480000"
+
+
+def test_a_packet_behind_a_hole_is_not_held_until_the_next_sign_of_life_of_a_pausing_sender() -> None:
+    reorder = Reorder()
+    feed(reorder, 0)
+    feed(reorder, 2)
+    assert list(reorder.expire(2 + 79_999_999)) == []
+    assert [type(item) for item in reorder.expire(2 + 80_000_000)] == [Gap, Audio]
+    assert not reorder.waiting
 
 
 @given(st.lists(st.integers(0, 60), max_size=80))

@@ -14,10 +14,12 @@ from typing import Any, Final
 import av
 
 from services.common.errors import TrunklineError
+from services.orchestrator.media.opus_packet import copy_flags, is_celt, says_pause
 
 # RFC 6716 §2: no packet is longer than 120 ms, and 1275 bytes hold any frame.
 MAX_PACKET_MS: Final = 120
 _MAX_FRAME_BYTES: Final = 1275
+_MAX_FRAMES: Final = 48
 _APPLICATION_VOIP: Final = 2048
 _APPLICATION_RESTRICTED_LOWDELAY: Final = 2051
 _SET_BITRATE: Final = 4002
@@ -42,6 +44,8 @@ def _library() -> Any:
     lib.opus_encoder_ctl.argtypes = [pointer, number, ctypes.c_int32]
     lib.opus_encode.argtypes = [pointer, text, number, pointer, ctypes.c_int32]
     lib.opus_decode.argtypes = [pointer, text, ctypes.c_int32, pointer, number, number]
+    frames, sizes = ctypes.POINTER(pointer), ctypes.POINTER(ctypes.c_int16)
+    lib.opus_packet_parse.argtypes = [text, ctypes.c_int32, pointer, frames, sizes, ctypes.POINTER(number)]
     lib.opus_encoder_destroy.argtypes = lib.opus_decoder_destroy.argtypes = [pointer]
     return lib
 
@@ -69,7 +73,7 @@ class NativeEncoder:
         self._view = memoryview(self._out)
 
     def encode(self, pcm: bytes) -> bytes:
-        """One packet for 2.5, 5, 10 or 20 ms. Raises TrunklineError for another length."""
+        """One packet for 2.5, 5, 10 or 20 ms; for voice also 40 or 60. Raises TrunklineError for another length."""
         size = self._lib.opus_encode(self._state, pcm, len(pcm) // 2, self._out, _MAX_FRAME_BYTES)
         _check(size)
         return bytes(self._view[:size])
@@ -98,9 +102,10 @@ class NativeDecoder:
         return bytes(self._view[: 2 * samples]) if samples > 0 else None
 
     def conceal(self, samples: int, following: bytes | None = None) -> bytes | None:
-        """PCM in place of `samples` that were lost, a multiple of 2.5 ms; goes on from what was decoded last.
+        """PCM in place of `samples` that were lost, a multiple of 2.5 ms up to 120; goes on from what was decoded last.
 
-        With the packet that came after the hole, its copy of the lost one is decoded where it has one.
+        With the packet that came after the hole (and `has_copy`), its copy of the frame before is decoded; `samples` is
+        the duration of one of its frames then.
         """
         size = len(following) if following else 0
         made = self._lib.opus_decode(self._state, following or None, size, self._out, samples, 1 if following else 0)
@@ -109,6 +114,15 @@ class NativeDecoder:
     def __del__(self) -> None:
         if state := getattr(self, "_state", None):
             self._lib.opus_decoder_destroy(state)
+
+
+def has_copy(packet: bytes) -> bool:
+    """Whether the packet holds a coarse copy of the frame before it (in-band FEC, RFC 6716 §2.1.7)."""
+    if is_celt(packet) or says_pause(packet):
+        return False
+    sizes, begins = (ctypes.c_int16 * _MAX_FRAMES)(), ctypes.c_int()
+    frames = _library().opus_packet_parse(packet, len(packet), None, None, sizes, ctypes.byref(begins))
+    return frames > 0 and sizes[0] > 0 and copy_flags(packet, begins.value)
 
 
 def _check(code: int) -> None:

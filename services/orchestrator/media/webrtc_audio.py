@@ -6,7 +6,8 @@ hears 16 kHz, and no voice of ours is made above 24 kHz (a fullband browser hear
 """
 
 from services.orchestrator.media.leg import FRAME_MS
-from services.orchestrator.media.opus import NativeDecoder, NativeEncoder
+from services.orchestrator.media.opus import NativeDecoder, NativeEncoder, has_copy
+from services.orchestrator.media.opus_packet import frame_samples, packet_samples, says_pause
 
 RTP_RATE_HZ = 48_000
 RX_RATE_HZ = 16_000
@@ -17,8 +18,8 @@ _DECIMATION = RTP_RATE_HZ // RX_RATE_HZ
 SETTLED_FRAMES = 10
 # A hole is bridged for so long (48 kHz samples, 100 ms); what was said in a longer one cannot be guessed.
 _MAX_CONCEALED = 4800
-# A packet this short says that nothing is sent: it holds no copy of the one before.
-_NOTHING_SENT_BYTES = 2
+# libopus conceals in steps of 2.5 ms.
+_STEP = 120
 
 
 class OpusEncoder:
@@ -30,6 +31,9 @@ class OpusEncoder:
         self._silence = bytes(rate_hz * FRAME_MS // 1000 * 2)
         self._silent_packets = 0
         self._silent_packet = b""
+        self._counts_copies = fec_for_percent > 0
+        # Packets so far that hold a copy of the one before; counted only where copies were asked for.
+        self.copies = 0
         self._codec = NativeEncoder(rate_hz, bit_rate, complexity, fec_for_percent)
 
     @property
@@ -45,7 +49,9 @@ class OpusEncoder:
         """
         if frame is not None:
             self._silent_packets = 0
-            return self._codec.encode(frame)
+            packet = self._codec.encode(frame)
+            self.copies += self._counts_copies and has_copy(packet)
+            return packet
         if self._silent_packets < SETTLED_FRAMES:
             self._silent_packets += 1
             self._silent_packet = self._codec.encode(self._silence)
@@ -60,49 +66,53 @@ class OpusDecoder:
     def __init__(self) -> None:
         self.errors = 0
         self._codec = NativeDecoder(RX_RATE_HZ)
+        # Of the packet that was decoded last: its duration, and what may still be made up after it (48 kHz).
+        self._samples = 0
+        self._may_conceal = 0
 
     def decode(self, payload: bytes) -> bytes:
         """PCM of one packet (2.5 to 120 ms)."""
         pcm = self._codec.decode(payload) if payload else None
+        self._samples = packet_samples(payload) or self._samples
+        # After a packet that says "pause" there is nothing to go on from.
+        self._may_conceal = 0 if says_pause(payload) else _MAX_CONCEALED
         if pcm is None:
             self.errors += 1
             return self.silence(packet_samples(payload) or RTP_SAMPLES_PER_FRAME)
         return pcm
 
     def conceal(self, rtp_samples: int, lost_packets: int, following: bytes) -> bytes:
-        """PCM for a hole of `rtp_samples` (48 kHz) in which `lost_packets` of 20 ms were; `following` came after it.
+        """PCM for a hole of `rtp_samples` (48 kHz) in which `lost_packets` were; `following` came after it.
 
-        The last lost packet comes from the copy in `following` where the sender makes one, those before from the
-        decoder's own concealment, which fades (RFC 6716 §4.4). The rest of the hole was a pause, and stays silent.
+            what was heard before │ concealment, ≤ 100 ms │ silence │ copy, one frame │ following
+
+        A lost packet is taken to be as long as the one before the hole. The frame right before `following` comes from
+        the copy in it, where the sender makes one; the lost time before that from the decoder's own concealment, which
+        fades (RFC 6716 §4.4). What is longer than the lost packets was a pause of the sender (its time went on, its
+        numbers did not), and stays silent, as does everything after a packet that announced one.
         """
-        lost = min(rtp_samples, lost_packets * RTP_SAMPLES_PER_FRAME, _MAX_CONCEALED)
-        frames = lost // RTP_SAMPLES_PER_FRAME
-        out = b""
-        for number in range(frames):
-            copy = following if number == frames - 1 and len(following) > _NOTHING_SENT_BYTES else None
-            size = RTP_SAMPLES_PER_FRAME // _DECIMATION
-            out += self._codec.conceal(size, copy) or bytes(2 * size)
-        return out + self.silence(rtp_samples - frames * RTP_SAMPLES_PER_FRAME)
+        lost = min(rtp_samples, lost_packets * (self._samples or packet_samples(following) or RTP_SAMPLES_PER_FRAME))
+        copied = min(lost, frame_samples(following)) // _DECIMATION if has_copy(following) else 0
+        # In the order of time: the decoder goes on from one to the next.
+        head = self.missing(lost - copied * _DECIMATION)
+        copy = self._copy(following, copied) if copied else b""
+        return head + bytes(2 * (rtp_samples // _DECIMATION) - len(head) - len(copy)) + copy
+
+    def missing(self, rtp_samples: int) -> bytes:
+        """PCM for `rtp_samples` that are not there and nobody knows why: concealed for 100 ms, then silent.
+
+        May be asked again before the next packet: the 100 ms are counted from the last one.
+        """
+        steps = min(rtp_samples, self._may_conceal) // _STEP
+        self._may_conceal -= steps * _STEP
+        made = (self._codec.conceal(steps * _STEP // _DECIMATION) or b"") if steps else b""
+        return made + self.silence(rtp_samples - len(made) // 2 * _DECIMATION)
 
     def silence(self, rtp_samples: int) -> bytes:
         """PCM that stands for `rtp_samples` (at 48 kHz) that never came."""
         return bytes(2 * (rtp_samples // _DECIMATION))
 
-
-def packet_samples(payload: bytes) -> int:
-    """Duration in samples at 48 kHz, from the TOC byte (RFC 6716 §3.1, §3.2); 0: not an Opus packet."""
-    if not payload:
-        return 0
-    config, code = payload[0] >> 3, payload[0] & 3
-    if config < 12:
-        frame = (480, 960, 1920, 2880)[config & 3]
-    elif config < 16:
-        frame = (480, 960)[config & 1]
-    else:
-        frame = (120, 240, 480, 960)[config & 3]
-    if code < 3:
-        count = 1 if code == 0 else 2
-    else:
-        count = payload[1] & 0x3F if len(payload) > 1 else 0
-    samples = frame * count
-    return samples if samples <= 5760 else 0
+    def _copy(self, following: bytes, samples: int) -> bytes:
+        """The last `samples` (16 kHz) of the frame that `following` holds a copy of."""
+        pcm = self._codec.conceal(frame_samples(following) // _DECIMATION, following)
+        return pcm[-2 * samples :] if pcm else bytes(2 * samples)

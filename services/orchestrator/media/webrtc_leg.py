@@ -11,7 +11,7 @@ tasks; none of our callbacks raises into them.
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
@@ -22,19 +22,13 @@ from services.common.errors import DeadlineError, InvalidInputError
 from services.common.log import get_logger
 from services.common.personal import Personal
 from services.orchestrator.media.leg import Leg, LegFormat, LegInfo, LegSink
-from services.orchestrator.media.webrtc_audio import (
-    RTP_SAMPLES_PER_FRAME,
-    RX_RATE_HZ,
-    TX_RATE_HZ,
-    OpusDecoder,
-    OpusEncoder,
-    packet_samples,
-)
+from services.orchestrator.media.webrtc_audio import RX_RATE_HZ, TX_RATE_HZ, OpusEncoder
+from services.orchestrator.media.webrtc_ear import BrowserEar, Heard
 from services.orchestrator.media.webrtc_keypad import KEY_MS, parse_key
 from services.orchestrator.media.webrtc_offer import PARSER_ERRORS
 from services.orchestrator.media.webrtc_playout import PlayoutQueue
-from services.orchestrator.media.webrtc_receive import Audio, Reorder, RtpPacket, install_tap
-from services.orchestrator.media.webrtc_silence import SilenceFill, ask_for
+from services.orchestrator.media.webrtc_receive import RtpPacket, install_tap
+from services.orchestrator.media.webrtc_silence import ask_for
 from services.orchestrator.media.webrtc_track import PacedTrack
 
 log = get_logger(__name__)
@@ -101,9 +95,7 @@ class WebRtcLeg:
         self._state = _State()
         self._queue = PlayoutQueue(TX_RATE_HZ, limits.committed_ms)
         self._track = PacedTrack(self._queue, OpusEncoder(), clock, self._on_packet_sent)
-        self._reorder = Reorder()
-        self._silence = SilenceFill()
-        self._decoder = OpusDecoder()
+        self._ear = BrowserEar()
         self._peer = RTCPeerConnection(configuration)
         self._peer.on("connectionstatechange", self._on_connection_state)
         self._peer.on("datachannel", self._on_data_channel)
@@ -207,35 +199,27 @@ class WebRtcLeg:
         now = self._clock.now_ns()
         self._state.last_packet_ns = now
         self.counters.packets_in += 1
-        items = self._reorder.push(
-            ssrc=packet.ssrc,
-            seq=packet.sequence_number,
-            timestamp=packet.timestamp,
-            payload=packet.payload,
-            received_ns=now,
+        self._hear(
+            self._ear.packet(
+                ssrc=packet.ssrc,
+                seq=packet.sequence_number,
+                timestamp=packet.timestamp,
+                payload=packet.payload,
+                received_ns=now,
+            )
         )
-        for item in items:
-            if isinstance(item, Audio):
-                samples = packet_samples(item.payload) or RTP_SAMPLES_PER_FRAME
-                self._hear_silence(self._silence.audio(len(item.payload), samples, item.received_ns), item.received_ns)
-                self._hear(self._decoder.decode(item.payload), item.received_ns)
-            elif owed := self._silence.gap(item.samples):
-                self._hear(self._decoder.conceal(owed, item.lost_packets, item.following), item.received_ns)
 
     def on_tick(self, now_ns: int) -> None:
         """Every 20 ms: what a caller who sends nothing does not say."""
         if self._state.established and not self._state.ended:
-            self._hear_silence(self._silence.due(now_ns), now_ns)
+            self._hear(self._ear.tick(now_ns))
 
-    def _hear_silence(self, rtp_samples: int, at_ns: int) -> None:
-        if rtp_samples:
-            self._hear(self._decoder.silence(rtp_samples), at_ns)
+    def _hear(self, heard: Iterable[Heard]) -> None:
+        for piece in heard:
+            self._hear_piece(piece)
 
-    def _hear(self, pcm: bytes, at_ns: int) -> None:
-        if self._state.sink is not None:
-            self._state.sink.on_audio(pcm, at_ns)
-        else:
-            self._state.backlog.append(lambda sink: sink.on_audio(pcm, at_ns))
+    def _hear_piece(self, piece: Heard) -> None:
+        self._deliver(lambda sink: sink.on_audio(piece.pcm, piece.at_ns))
 
     def _on_packet_sent(self, at_ns: int, audio: bool) -> None:
         self.counters.packets_out += 1
@@ -255,7 +239,7 @@ class WebRtcLeg:
         if state == "connected" and not self._state.established and not self._state.ended:
             self._state.established = True
             self._state.last_packet_ns = self._clock.now_ns()
-            self._silence.begin(self._clock.now_ns())
+            self._ear.begin(self._clock.now_ns())
             self._deliver(lambda sink: sink.on_established(FORMAT))
         elif state == "failed":
             self._end("failed", "the connection broke" if self._state.established else "no connection was made")
@@ -319,9 +303,9 @@ class WebRtcLeg:
             cause=cause,
             packets_in=self.counters.packets_in,
             packets_out=self.counters.packets_out,
-            packets_lost=self._reorder.lost,
-            packets_late=self._reorder.late,
-            decode_errors=self._decoder.errors,
+            packets_lost=self._ear.lost,
+            packets_late=self._ear.late,
+            decode_errors=self._ear.errors,
         )
         self._deliver(lambda sink: sink.on_ended(cause, detail))
 

@@ -2,7 +2,7 @@
 
 A listener that recognises speech loses by every millisecond of a playout buffer and gains nothing from an even
 rhythm. aiortc's buffer holds 80 ms back always, and after one lost packet 280 ms for the rest of the call; so
-packets are taken where they enter it. Only disorder is waited for, `reorder_packets` long, then the gap is filled.
+packets are taken where they enter it. Only disorder is waited for, `reorder_packets` long, then the gap is told.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 from services.common.errors import TrunklineError
-from services.orchestrator.media.webrtc_audio import RTP_SAMPLES_PER_FRAME, packet_samples
+from services.orchestrator.media.opus_packet import packet_samples
+from services.orchestrator.media.webrtc_audio import RTP_SAMPLES_PER_FRAME
 
 _SEQ = 1 << 16
 _TS = 1 << 32
 # Further apart than this is another stream (a restarted sender), not disorder.
 _MAX_JUMP = 1000
-# A hole that is filled is never longer (200 ms at 48 kHz): beyond it time has passed, not audio.
-_MAX_FILL = 9600
+# A hole is never said to be longer (10 s at 48 kHz), whatever timestamps come.
+_MAX_HOLE = 480_000
+# Nor is a packet held longer: before a pause of the sender the next one may come in half a second.
+_HELD_NS = 80_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class _Packet:
 
 
 class Reorder:
-    """Puts packets in sequence; declares a hole lost when `reorder_packets` later ones have come."""
+    """Puts packets in sequence; declares a hole lost when `reorder_packets` later ones have come, or one has waited."""
 
     def __init__(self, reorder_packets: int = 2) -> None:
         self.lost = 0
@@ -70,20 +73,30 @@ class Reorder:
         self._waiting[seq] = _Packet(timestamp, payload, received_ns)
         yield from self._in_order()
         if len(self._waiting) > self._reorder_packets:
-            yield from self._skip_hole(received_ns)
+            yield from self._skip_hole()
+
+    @property
+    def waiting(self) -> bool:
+        """Packets are held because earlier ones are missing."""
+        return bool(self._waiting)
+
+    def expire(self, now_ns: int) -> Iterator[Audio | Gap]:
+        """What can be delivered because it has waited long enough."""
+        while any(now_ns - packet.received_ns >= _HELD_NS for packet in self._waiting.values()):
+            yield from self._skip_hole()
 
     def _in_order(self, lost_packets: int = 0) -> Iterator[Audio | Gap]:
         while self._next_seq is not None and (packet := self._waiting.pop(self._next_seq, None)) is not None:
             hole = (packet.timestamp - self._next_ts) % _TS
             if 0 < hole < _TS // 2:
-                yield Gap(min(hole, _MAX_FILL), packet.received_ns, lost_packets, packet.payload)
+                yield Gap(min(hole, _MAX_HOLE), packet.received_ns, lost_packets, packet.payload)
             lost_packets = 0
             yield Audio(packet.payload, packet.received_ns)
             self._next_seq = (self._next_seq + 1) % _SEQ
             duration = packet_samples(packet.payload) or RTP_SAMPLES_PER_FRAME
             self._next_ts = (packet.timestamp + duration) % _TS
 
-    def _skip_hole(self, received_ns: int) -> Iterator[Audio | Gap]:
+    def _skip_hole(self) -> Iterator[Audio | Gap]:
         start = self._next_seq or 0
         nearest = min(self._waiting, key=lambda seq: (seq - start) % _SEQ)
         lost_packets = (nearest - start) % _SEQ

@@ -8,9 +8,10 @@ here it is made, by the clock, a little behind, so that a packet on its way is n
 import re
 from typing import Final
 
-# An Opus packet of one or two bytes is DTX: the sender says that it pauses.
-DTX_BYTES: Final = 2
-# A frame and its jitter. A sender that did not announce a pause has lost packets, or is late: patience.
+from services.orchestrator.media.opus_packet import says_pause
+
+# A packet and its jitter, at least; two packets, so that one that was lost at the end of a pause still has its place.
+# A sender that did not announce a pause has lost packets, or is late: patience.
 _BEHIND_NS: Final = 40_000_000
 _PATIENCE_NS: Final = 200_000_000
 _FRAME_NS: Final = 20_000_000
@@ -24,6 +25,12 @@ class SilenceFill:
         self._until_ns: int | None = None
         self._paused = False
         self._filled = False
+        self._behind_ns = _BEHIND_NS
+
+    @property
+    def announced(self) -> bool:
+        """The sender said that it pauses."""
+        return self._paused
 
     def begin(self, now_ns: int) -> None:
         """Media flows from here."""
@@ -34,7 +41,7 @@ class SilenceFill:
         if self._until_ns is None:
             return 0
         waited_ns = now_ns - self._until_ns
-        behind_ns = _BEHIND_NS if self._paused or self._filled else _PATIENCE_NS
+        behind_ns = self._behind_ns if self._paused or self._filled else _PATIENCE_NS
         frames = (waited_ns - behind_ns) // _FRAME_NS
         if frames <= 0:
             return 0
@@ -42,20 +49,34 @@ class SilenceFill:
         self._until_ns += frames * _FRAME_NS
         return frames * 960
 
-    def gap(self, samples: int) -> int:
-        """RTP time left out before the next packet: the silence to deliver for it; in a pause the clock tells it."""
-        return 0 if self._paused or self._filled else samples
+    def gap(self, samples: int, following_samples: int, received_ns: int) -> int:
+        """RTP time is missing before a packet of `following_samples`, come at `received_ns`: what to deliver for it.
 
-    def audio(self, payload_bytes: int, samples: int, received_ns: int) -> int:
+        In a pause, and where silence was made already, the clock tells it. Otherwise RTP time does, up to 200 ms or
+        what has passed: beyond that a sender's clock jumped.
+        """
+        if self._until_ns is None:
+            return min(samples, _PATIENCE_NS * 48 // 1_000_000)
+        passed = self._missing(following_samples, received_ns)
+        if self._paused or self._filled:
+            self._until_ns += passed * 1_000_000 // 48
+            return passed
+        return min(samples, max(passed, _PATIENCE_NS * 48 // 1_000_000))
+
+    def audio(self, payload: bytes, samples: int, received_ns: int) -> int:
         """A packet of `samples` came: the silence to deliver before it, so that no time is missing."""
-        missing = 0
-        if self._until_ns is not None and (self._paused or self._filled):
-            began_ns = received_ns - samples * 1_000_000 // 48
-            # Whole milliseconds: a multiple of every decimation.
-            missing = max(0, began_ns - self._until_ns) // 1_000_000 * 48
-        self._paused, self._filled = payload_bytes <= DTX_BYTES, False
+        missing = self._missing(samples, received_ns) if self._paused or self._filled else 0
+        self._paused, self._filled = says_pause(payload), False
         self._until_ns = received_ns
+        self._behind_ns = max(_BEHIND_NS, 2 * samples * 1_000_000 // 48)
         return missing
+
+    def _missing(self, samples: int, received_ns: int) -> int:
+        if self._until_ns is None:
+            return 0
+        began_ns = received_ns - samples * 1_000_000 // 48
+        # Whole milliseconds: a multiple of every decimation.
+        return max(0, began_ns - self._until_ns) // 1_000_000 * 48
 
 
 def ask_for(sdp: str) -> str:
