@@ -87,6 +87,7 @@ def test_too_few_turns_and_cells_nobody_asked_about_do_not_pass(tmp_path: Path) 
     few = judge(load_slo(slo(tmp_path, n=1000)), document(planted_cell()))
     assert few["met"] is False
     assert few["rows"][0]["note"] == "n 160, at least 1000 needed"
+    assert few["rows"][0]["unproven"] is True
     other = document(planted_cell(transport="webrtc"))
     assert judge(load_slo(slo(tmp_path)), other) == {"title": "test", "met": None, "rows": []}
     save(tmp_path / "r.json", other)

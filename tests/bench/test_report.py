@@ -62,8 +62,8 @@ def excerpts(count: int = 12) -> list[Excerpt]:
     return cut_excerpts(Cell("sip", 1), [call])
 
 
-def targets(cell) -> dict:
-    slo = {"title": "t", "stage": [{"name": "voice_to_voice", "p95_ms": 800, "least_n": 10}]}
+def targets(cell, least_n: int = 10) -> dict:
+    slo = {"title": "t", "stage": [{"name": "voice_to_voice", "p95_ms": 800, "least_n": least_n}]}
     return {**document(cell), "targets": judge(Slo.model_validate(slo), document(cell))}
 
 
@@ -118,6 +118,9 @@ def test_the_first_sentences_say_what_was_run_what_came_out_and_whether_the_targ
     assert "All 1 targets" in page or "All targets" in page
     late = render(targets(planted_cell(extra={"llm_ttft": 900})))
     assert "1 of 1 targets of “t” are missed: voice_to_voice P95" in late
+    few = render(targets(cell, least_n=1000))
+    assert "None of the 1 targets of “t” is missed. 1 of 1 were kept in too few turns to be believed" in few
+    assert "n 160, at least 1000 needed" in few
 
 
 def test_a_sweep_says_up_to_how_many_calls_the_answers_are_in_time() -> None:

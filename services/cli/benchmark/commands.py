@@ -1,6 +1,7 @@
 """`trunkline bench`: its arguments and those of its sub-commands; the work is in the modules beside it."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -182,7 +183,8 @@ def gate(
 ) -> None:
     """For CI: does a result meet the targets? Exit status 0 when every row is met, else 1.
 
-    A row whose n is below its least_n is missed, and so is a result without any cell that the file judges.
+    A row whose n is below its least_n is unproven, which fails like a miss; so does a result without any cell
+    that the file judges.
 
     Example: `trunkline bench gate --slo benchmarks/slo/overhead.toml overhead.json`, where the file is
 
@@ -213,7 +215,7 @@ def gate(
     """
     from services.cli.benchmark.documents import load
     from services.cli.benchmark.show import gate_table
-    from services.cli.benchmark.slo import judge, load_slo
+    from services.cli.benchmark.slo import judge, load_slo, verdict_of
 
     try:
         targets = judge(load_slo(slo), load(result))
@@ -224,7 +226,8 @@ def gate(
     else:
         console = Console()
         console.print(gate_table(targets))
-        missed = sum(not row["met"] for row in targets["rows"])
-        verdict = "no cell to judge" if targets["met"] is None else "met" if not missed else f"{missed} missed"
+        found = Counter(map(verdict_of, targets["rows"]))
+        short = ", ".join(f"{found[word]} {word}" for word in ("missed", "unproven") if found[word])
+        verdict = "no cell to judge" if targets["met"] is None else short or "met"
         console.print(f"{targets['title']}: {verdict}", style="bold", highlight=False)
     raise typer.Exit(0 if targets["met"] else EXIT_FAILED)

@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from services.cli.benchmark.documents import TRANSPORT_NAMES, key_of, name_of
+from services.cli.benchmark.slo import verdict_of
 
 Cell = Mapping[str, Any]
 # Above this an answer reads as a problem, whatever the targets say.
@@ -91,15 +92,17 @@ def _verdict(document: Mapping[str, Any]) -> str:
     if not targets:
         return "No targets were given (<code>--slo FILE</code>)."
     name = escape(targets["title"])
-    missed = [row for row in targets["rows"] if not row["met"]]
+    missed = [row for row in targets["rows"] if verdict_of(row) == "missed"]
+    unproven = sum(verdict_of(row) == "unproven" for row in targets["rows"])
+    total = len(targets["rows"])
     if not targets["rows"]:
         return f"The targets “{name}” are for other loads than these: nothing was judged."
-    if not missed:
-        return f'<span class="good">All {len(targets["rows"])} targets of “{name}” are met.</span>'
-    unproven = [row for row in missed if row["note"]]
-    worst = "; ".join(f"{row['what']} {row['got']}, {row['expected']}" for row in missed[:3] if not row["note"])
-    said = f"{len(missed)} of {len(targets['rows'])} targets of “{name}” are missed"
-    said += f": {escape(worst)}." if worst else "."
+    few = f" {unproven} of {total} were kept in too few turns to be believed: unproven." if unproven else ""
+    if missed:
+        worst = "; ".join(f"{row['what']} {row['got']}, {row['expected']}" for row in missed[:3])
+        return (
+            f'<span class="bad">{len(missed)} of {total} targets of “{name}” are missed: {escape(worst)}.{few}</span>'
+        )
     if unproven:
-        said += f" {len(unproven)} of them only for want of turns: too few to judge."
-    return f'<span class="bad">{said}</span>'
+        return f'<span class="few">None of the {total} targets of “{name}” is missed.{few}</span>'
+    return f'<span class="good">All {total} targets of “{name}” are met.</span>'

@@ -6,10 +6,10 @@ from typing import Any
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#1c1e21;--soft:#5b6066;--line:#d5d8dc;--page:#fff;--card:#f5f6f8;
---good:#1a7f37;--bad:#b42318;--c0:#1f5fa8;--c1:#c2610c;--c2:#2f7d32;--c3:#b3261e;--c4:#7b4fa3;--c5:#7a5a3c;
+--good:#1a7f37;--bad:#b42318;--few:#8a5a00;--c0:#1f5fa8;--c1:#c2610c;--c2:#2f7d32;--c3:#b3261e;--c4:#7b4fa3;--c5:#7a5a3c;
 --c6:#00757f;--c7:#9a7500;--c8:#5f6670}
 @media(prefers-color-scheme:dark){:root{--ink:#e6e7e9;--soft:#a0a6ad;--line:#3a3f45;--page:#15171a;--card:#1f2226;
---good:#57c26e;--bad:#ff8a80;--c0:#7ab2f0;--c1:#f5a35c;--c2:#7fcb82;--c3:#f28b82;--c4:#c6a2ea;--c5:#c9a98a;
+--good:#57c26e;--bad:#ff8a80;--few:#e3b341;--c0:#7ab2f0;--c1:#f5a35c;--c2:#7fcb82;--c3:#f28b82;--c4:#c6a2ea;--c5:#c9a98a;
 --c6:#5fc9d3;--c7:#e2c044;--c8:#aab0b8}}
 *{box-sizing:border-box}
 body{font:16px/1.55 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1.2rem 1rem 4rem;color:var(--ink);
@@ -17,6 +17,7 @@ background:var(--page)}
 h1{font-size:1.5rem;line-height:1.25;margin:.4rem 0} h2{font-size:1.2rem;margin:2.4rem 0 .4rem}
 h3{font-size:1rem;margin:1.4rem 0 .2rem} p{margin:.5rem 0} .note{color:var(--soft);font-size:.9rem}
 .lead{font-size:1.1rem} .good{color:var(--good);font-weight:600} .bad{color:var(--bad);font-weight:600}
+.few{color:var(--few);font-weight:600}
 .wide{overflow-x:auto;margin:.5rem 0}
 table{border-collapse:collapse;font-size:.9rem} td,th{padding:.28rem .9rem .28rem 0;text-align:right;
 font-variant-numeric:tabular-nums;vertical-align:top;white-space:nowrap} tr>:last-child{padding-right:0}

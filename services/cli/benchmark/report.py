@@ -12,6 +12,7 @@ from services.cli.benchmark.nvidia_keys import SOURCE, key_rows
 from services.cli.benchmark.page import cards, number, page, plot, table, with_interval
 from services.cli.benchmark.plots import LoadLine, LoadPoint, Series, cdf_svg, load_svg
 from services.cli.benchmark.scripts import MEANING
+from services.cli.benchmark.slo import verdict_of
 from services.cli.benchmark.turn_pictures import listening, waterfalls
 
 Cell = Mapping[str, Any]
@@ -96,9 +97,10 @@ def _targets(document: Mapping[str, Any]) -> str:
     targets = document.get("targets")
     if not targets or not targets["rows"]:
         return ""
-    missed = [row for row in targets["rows"] if not row["met"]]
-    met = [row for row in targets["rows"] if row["met"]]
-    parts = [f"<h2>Targets: {escape(targets['title'])}</h2>", _target_rows(missed, "missed", "bad") if missed else ""]
+    rows = {word: [row for row in targets["rows"] if verdict_of(row) == word] for word in ("missed", "unproven", "met")}
+    met = rows["met"]
+    parts = [f"<h2>Targets: {escape(targets['title'])}</h2>"]
+    parts += [_target_rows(rows[word], word, style) for word, style in (("missed", "bad"), ("unproven", "few"))]
     if met and len(targets["rows"]) > _FEW_ROWS:
         parts.append(f"<details><summary>{len(met)} met</summary>{_target_rows(met, 'met', 'good')}</details>")
     elif met:
@@ -107,6 +109,8 @@ def _targets(document: Mapping[str, Any]) -> str:
 
 
 def _target_rows(rows: Sequence[Mapping[str, Any]], word: str, style: str) -> str:
+    if not rows:
+        return ""
     cells = [[word, r["cell"], r["what"], r["expected"], r["got"], str(r["n"]), r["note"]] for r in rows]
     shown = table(["", "cell", "what", "target", "got (95 % interval)", "n", ""], cells, text=(0, 1, 2, 3, 4, 6))
     return shown.replace(f'<td class="t">{word}</td>', f'<td class="t {style}">{word}</td>')

@@ -7,7 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.benchmark.documents import cells_of, name_of
+from services.cli.benchmark.slo import verdict_of
 
+_TARGET_STYLE = {"met": "green", "unproven": "yellow", "missed": "bold red"}
 _VERDICT_STYLE = {"better": "green", "worse": "bold red", "too few": "yellow", "seen once": "dim"}
 
 
@@ -119,7 +121,8 @@ def gate_table(targets: Mapping[str, Any]) -> Table:
     for column in ("", "cell", "what", "expected", "got", "n", ""):
         table.add_column(column, justify="right" if column == "n" else "left")
     for row in targets["rows"]:
-        mark = Text("met" if row["met"] else "MISSED", style="green" if row["met"] else "bold red")
+        verdict = verdict_of(row)
+        mark = Text("MISSED" if verdict == "missed" else verdict, style=_TARGET_STYLE[verdict])
         table.add_row(mark, row["cell"], row["what"], row["expected"], row["got"], str(row["n"]), row["note"])
     if not targets["rows"]:
         table.add_row("", "no cell of this result is one that these targets are for", "", "", "", "", "")

@@ -10,7 +10,7 @@ scripted = false            # true: results of scripted models only
 name = "voice_to_voice"     # any stage of the result, or "overhead"
 p50_ms = 500                # p50_ms, p95_ms, p99_ms: at most
 p95_ms = 800
-least_n = 100               # fewer samples prove nothing: the row fails
+least_n = 100               # fewer samples prove nothing: the row is unproven, which fails too
 [counts]                    # at most, in each judged cell
 dropped_frames = 0
 failed_calls = 0
@@ -25,7 +25,7 @@ least_n = 20
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rapidfuzz import process as fuzzy
@@ -120,9 +120,10 @@ def default_slo(settings: Settings) -> Slo | None:
 
 
 def judge(slo: Slo, document: Mapping[str, Any]) -> Document:
-    """`{"title", "met": bool or null, "rows": [{"cell", "what", "expected", "got", "n", "met", "note"}]}`.
+    """`{"title", "met": bool or null, "rows": [{"cell", "what", "expected", "got", "n", "met", "unproven", "note"}]}`.
 
-    `met` is null when no cell is one that the file judges.
+    `met` is null when no cell is one that the file judges. `unproven`: the limit was kept, in too few turns to be
+    believed: not met, and not missed either.
     """
     cells = [cell for cell in cells_of(document) if _judged(slo.where, cell, bool(document.get("scripted")))]
     rows = [row for cell in cells for row in _rows(slo, cell)]
@@ -154,7 +155,7 @@ def _stage_rows(limit: StageLimit, cell: Mapping[str, Any]) -> Iterator[Document
         name = f"{limit.name} {percent.removesuffix('_ms').upper()}"
         interval = _interval(figures, percent)
         shown = "none" if got is None else f"{got:.0f} ms{interval}"
-        yield _row(cell, name, f"at most {most:.0f} ms", shown, n, got is not None and got <= most and not note, note)
+        yield _row(cell, name, f"at most {most:.0f} ms", shown, n, got is not None and got <= most, note)
 
 
 def _interval(figures: Mapping[str, Any] | None, percent: str) -> str:
@@ -186,16 +187,20 @@ def _situation_row(kind: str, least: SituationLimit, cell: Mapping[str, Any]) ->
     n = sum(count for name, count in outcomes.items() if name != "agent_was_silent")
     percent = 100 * sum(outcomes.get(name, 0) for name in _GOOD_ASIDES) / n if n else 0.0
     note = f"n {n}, at least {least.least_n} needed" if n < least.least_n else ""
-    met = percent >= least.resumed_percent and not note
-    return _row(
-        cell, f"agent went on after a {kind}", f"at least {least.resumed_percent:g} %", f"{percent:.1f} %", n, met, note
-    )
+    what, kept = f"agent went on after a {kind}", percent >= least.resumed_percent
+    return _row(cell, what, f"at least {least.resumed_percent:g} %", f"{percent:.1f} %", n, kept and n > 0, note)
 
 
 def _row(
-    cell: Mapping[str, Any], what: str, expected: str, got: str, n: int, met: bool, note: str = ""
+    cell: Mapping[str, Any], what: str, expected: str, got: str, n: int, kept: bool, note: str = ""
 ) -> dict[str, Any]:
-    return {"cell": name_of(cell), "what": what, "expected": expected, "got": got, "n": n, "met": met, "note": note}
+    row = {"cell": name_of(cell), "what": what, "expected": expected, "got": got, "n": n}
+    return {**row, "met": kept and not note, "unproven": kept and bool(note), "note": note}
+
+
+def verdict_of(row: Mapping[str, Any]) -> Literal["met", "unproven", "missed"]:
+    """What a row of `judge` says. Results of before `unproven` have only met and missed."""
+    return "met" if row["met"] else "unproven" if row.get("unproven") else "missed"
 
 
 def _keys() -> list[str]:
