@@ -48,6 +48,10 @@ class Api:
         """Profile, version, engines and models that run."""
         return await self._get("/api/about")
 
+    async def workers(self) -> int:
+        """How many orchestrator workers share the calls; 1: one process does everything. Raises UnavailableError."""
+        return len((await self._get("/readyz")).get("workers", [])) or 1
+
     async def call_id(self, peer_reference: str) -> str:
         """The stack's id of our call; "" when it does not know it (or was not asked)."""
         if not peer_reference:

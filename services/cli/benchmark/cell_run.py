@@ -13,6 +13,7 @@ from services.cli.api import Api
 from services.cli.benchmark.bad_line import BadLine, open_line
 from services.cli.benchmark.excerpts import Excerpt, cut_excerpts
 from services.cli.benchmark.noisy_leg import NoisyLeg
+from services.cli.benchmark.per_worker import worker_rows
 from services.cli.benchmark.request import BenchRequest, Cell
 from services.cli.benchmark.result import BenchData, CallResult, cell_result
 from services.cli.benchmark.scripts import Voices, has_noise, plan
@@ -27,6 +28,7 @@ from services.cli.stack import local_services
 from services.cli.up import RunningStack
 from services.common.clock import Clock
 from services.common.errors import TrunklineError
+from services.orchestrator import node
 
 # Above the stack's processes, below its real-time sender thread.
 _CALLER_NICE = -8
@@ -121,7 +123,9 @@ async def run_cell(
         "stopped": callers.stopped,
     }
     minutes = sum(call.minutes for call in calls)
-    return CellRun(cell_result(data, facts, meter.to_json(minutes)), excerpts)
+    processes = meter.to_json(minutes)
+    rows = worker_rows(calls, node.workers(settings), data.declared, processes)
+    return CellRun({**cell_result(data, facts, processes), "workers": rows}, excerpts)
 
 
 class _Callers:

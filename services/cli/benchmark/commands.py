@@ -48,6 +48,15 @@ def bench(
         ),
     ] = "1",
     transport: Annotated[str, typer.Option(help="sip, webrtc or sip,webrtc", rich_help_panel=_LOAD)] = "sip",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=64,
+            help="Orchestrator processes of the stack that is started; a running one keeps what it has.",
+            rich_help_panel=_LOAD,
+        ),
+    ] = None,
     turns: Annotated[
         int | None, typer.Option(help="Turns per call, instead of --turns-per-cell.", rich_help_panel=_LOAD)
     ] = None,
@@ -93,6 +102,9 @@ def bench(
     `trunkline bench --sweep 1,2,4,8,16,32,64 --transport sip,webrtc --models scripted --out s.json --html s.html`:
     our own overhead alone, as it grows with the calls.
 
+    `trunkline bench --calls 40 --workers 2 --models scripted --out two.json`: calls shared by two orchestrator
+    processes, with the figures of each.
+
     `trunkline bench --script all --calls 4 --out people.json`: pauses, interruptions, coughs, noise, loss.
     """
     if context.invoked_subcommand is not None:
@@ -103,8 +115,11 @@ def bench(
     from services.cli.benchmark.run import bench as run_bench
     from services.cli.benchmark.scripts import PlainTalk, parse_scripts
 
+    more = [f"orchestrator.workers={workers}"] if workers else []
     # What it measures includes what happens past capacity: a stack of its own refuses nobody unless told to.
-    launch = load_launch(config, profile, ["orchestrator.admission.enabled=false", *(sets or [])], models, as_json)
+    launch = load_launch(
+        config, profile, ["orchestrator.admission.enabled=false", *(sets or []), *more], models, as_json
+    )
     try:
         request = BenchRequest(
             transports=parse_transports(transport),
@@ -123,6 +138,7 @@ def bench(
             noise=parse_noise(noise),
             snr_db=snr,
             loss_percent=loss,
+            workers=workers,
         )
     except TrunklineError as error:
         fail(error, as_json)

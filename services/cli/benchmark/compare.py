@@ -68,6 +68,9 @@ def _differs(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
     for key in ("profile", "scripted"):
         if a.get(key) != b.get(key):
             yield f"{key}: {a.get(key)} and {b.get(key)}"
+    workers = [d.get("stack", {}).get("workers") for d in (a, b)]
+    if workers[0] != workers[1] and None not in workers:
+        yield f"orchestrator workers: {workers[0]} and {workers[1]}"
     for service in sorted(set(a["models"]) & set(b["models"])):
         names = [_models(d["models"][service]) for d in (a, b)]
         if names[0] != names[1]:

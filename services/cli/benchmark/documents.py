@@ -1,8 +1,9 @@
 """Benchmark files: one cell as itself, several under `cells`; files of the first schema are read too. Pure but for I/O.
 
-{"benchmark": "trunkline-voice-to-voice/2", "when", "commit", "profile", "scripted", "machine", "models",
- "request": …, "complete": true, "targets": … or null, "not_run": [{"cell", "why"}],
- "cells": [{"cell": {"transport", "calls", "script", …}, "stages", "outcomes", "turns", "values", …}, …]}
+{"benchmark": "trunkline-voice-to-voice/2", "when", "commit", "profile", "scripted", "machine", "models", "request": …,
+ "stack": {"started", "workers", "workers_asked"}, "complete": true, "targets": … or null, "not_run": [{"cell", "why"}],
+ "cells": [{"cell": {"transport", "calls", "script", …}, "stages", "outcomes", "turns", "values",
+            "workers": [{"worker", "turns", "voice_to_voice", "cpu_s", …}, …], …}, …]}
 """
 
 import json
@@ -20,7 +21,7 @@ _FAMILY = "trunkline-voice-to-voice/"
 Document = dict[str, Any]
 TRANSPORT_NAMES = {"sip": "SIP", "webrtc": "WebRTC"}
 # What the file has once, whatever the number of cells.
-_COMMON = ("benchmark", "when", "commit", "profile", "scripted", "request", "machine", "models")
+_COMMON = ("benchmark", "when", "commit", "profile", "scripted", "request", "machine", "models", "stack")
 _ABOUT_THE_RUN = ("complete", "targets", "not_run")
 
 

@@ -14,6 +14,7 @@ from services.cli.benchmark.plots import LoadLine, LoadPoint, Series, cdf_svg, l
 from services.cli.benchmark.scripts import MEANING
 from services.cli.benchmark.slo import verdict_of
 from services.cli.benchmark.turn_pictures import listening, waterfalls
+from services.cli.benchmark.worker_table import worker_table
 
 Cell = Mapping[str, Any]
 STAGE_MEANING = {
@@ -69,6 +70,9 @@ def _where(document: Mapping[str, Any]) -> str:
         f"{models}, profile {document['profile']} · {machine['cpu']}, {machine['cores']} cores, "
         f"{machine['memory_gb']} GB, GPU: {machine['gpu']} · version {document['commit']} · {document['when']}"
     )
+    workers = document.get("stack", {}).get("workers", 1)
+    if workers > 1:
+        said += f" · {workers} orchestrator workers"
     partial = "" if document.get("complete", True) else " <b>The run is not complete: more cells were planned.</b>"
     not_run = "".join(f"<li>{escape(r['cell'])}: {escape(r['why'])}</li>" for r in document.get("not_run", []))
     return f'<p class="note">{escape(said)}.{partial}</p>' + (f"<ul>{not_run}</ul>" if not_run else "")
@@ -220,6 +224,7 @@ def _cell(cell: Cell, alone: bool) -> str:
             "<h3>Distribution</h3>",
             '<p class="note">Share of turns (vertical) that took at most so many ms (horizontal).</p>',
             plot(cdf_svg(_series(cell), "ms")),
+            _workers(cell),
             "<h3>Processes</h3>",
             _processes(cell["processes"]),
             "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in facts) + "</ul>",
@@ -252,6 +257,17 @@ def _series(cell: Cell) -> list[Series]:
     values = {stage: sorted(v for call in by_call.values() for v in call) for stage, by_call in cell["values"].items()}
     order = sorted((s for s in values if values[s]), key=lambda s: s != "voice_to_voice")
     return [Series(stage, values[stage], i % 9, bold=i == 0) for i, stage in enumerate(order)]
+
+
+def _workers(cell: Cell) -> str:
+    head, rows = worker_table(cell, with_interval)
+    if not rows:
+        return ""
+    note = (
+        '<p class="note">Each call belongs to one worker: turns and times are of the calls it had. '
+        "“Not known”: calls that no worker took, or whose id could not be asked for.</p>"
+    )
+    return "<h3>Workers</h3>" + table(head, rows) + note
 
 
 def _processes(processes: Mapping[str, Mapping[str, float]]) -> str:

@@ -54,6 +54,8 @@ class BenchRequest:
     noise: Noise = "babble"
     snr_db: float = 15.0
     loss_percent: float = 3.0
+    # Asked for; a stack that runs already has what it has.
+    workers: int | None = None
 
     def check(self) -> None:
         """Raises InvalidInputError for sizes that make no benchmark."""

@@ -14,6 +14,7 @@ from services.cli.api import Api
 from services.cli.benchmark.cell_run import RAMP_S_PER_CALL, CellRun, run_cell
 from services.cli.benchmark.documents import Document, cells_of, join, save
 from services.cli.benchmark.excerpts import worst_of
+from services.cli.benchmark.per_worker import as_it_runs
 from services.cli.benchmark.request import BenchRequest, Cell
 from services.cli.benchmark.scripts import Voices
 from services.cli.benchmark.show import cell_line, tables
@@ -44,7 +45,10 @@ async def bench(request: BenchRequest, launch: Launch, clock: Clock, interrupts:
     console = Console(stderr=True)
     slo = load_slo(request.slo) if request.slo else default_slo(launch.settings)
     clips = speech_clips(launch)
-    async with running_or_started(launch, clock, interrupts, StackView(console=console)) as stack:
+    async with running_or_started(launch, clock, interrupts, StackView(console=console)) as found:
+        stack = await as_it_runs(found)
+        if note := _other_workers(request, stack):
+            console.print(note, style="yellow", highlight=False)
         voices = await callers_voices(request, stack, clips, clock)
         facts = await facts_of(request, stack, clock)
         done: list[CellRun] = []
@@ -97,7 +101,23 @@ async def facts_of(request: BenchRequest, stack: RunningStack, clock: Clock) -> 
         "request": {**asked, **asdict(request.talk)},
         "machine": (await machine()).to_json(),
         "models": about.get("services", {}),
+        "stack": {
+            "started": stack.ours,
+            "workers": settings.orchestrator.workers,
+            "workers_asked": request.workers,
+        },
     }
+
+
+def _other_workers(request: BenchRequest, stack: RunningStack) -> str:
+    """A running stack is measured as it is; empty where that is what was asked for."""
+    has = stack.launch.settings.orchestrator.workers
+    if stack.ours or request.workers in (None, has):
+        return ""
+    return (
+        f"The stack that runs at {stack.web} has {has} orchestrator worker{'s' if has > 1 else ''}: measured as it is. "
+        f"--workers {request.workers} is for a stack that this command starts."
+    )
 
 
 async def _all_cells(

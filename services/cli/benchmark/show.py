@@ -8,6 +8,7 @@ from rich.text import Text
 
 from services.cli.benchmark.documents import cells_of, name_of
 from services.cli.benchmark.slo import verdict_of
+from services.cli.benchmark.worker_table import worker_table
 
 _TARGET_STYLE = {"met": "green", "unproven": "yellow", "missed": "bold red"}
 _VERDICT_STYLE = {"better": "green", "worse": "bold red", "too few": "yellow", "seen once": "dim"}
@@ -68,7 +69,19 @@ def cell_tables(cell: Mapping[str, Any]) -> list[Table]:
     for kind, row in cell["situations"].items():
         if "hole" in row:
             stages.add_row(f"hole after a {kind}", *_figures(row["hole"]), "heard in the audio")
-    return [stages, _processes(cell), _summary(cell)]
+    return [stages, *_workers(cell), _processes(cell), _summary(cell)]
+
+
+def _workers(cell: Mapping[str, Any]) -> list[Table]:
+    head, rows = worker_table(cell, _ci)
+    if not rows:
+        return []
+    table = Table(title="workers, ms (95 % interval)", box=None, pad_edge=False, title_justify="left")
+    for column in head:
+        table.add_column(column, justify="left" if column == "worker" else "right")
+    for row in rows:
+        table.add_row(*row)
+    return [table]
 
 
 def _processes(cell: Mapping[str, Any]) -> Table:
