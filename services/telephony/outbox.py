@@ -31,6 +31,8 @@ class Outbox:
 
     def __init__(self) -> None:
         self._messages: deque[pb.MediaResponse] = deque()
+        # Frames of each leg that wait; known while more than one message does.
+        self._waiting: Counter[int] | None = None
         self._events = 0
         self._ready = asyncio.Event()
         self._ended = False
@@ -64,6 +66,7 @@ class Outbox:
         """The client does not read: throw away what waits and end its stream."""
         self.failed = True
         self._messages.clear()
+        self._waiting = None
         self._events = 0
         self.end()
 
@@ -76,19 +79,43 @@ class Outbox:
             await self._ready.wait()
         message = self._messages.popleft()
         self._events -= len(message.events)
+        if len(self._messages) <= 1:
+            self._waiting = None
+        else:
+            for frame in message.frames:
+                self._forget(frame)
         return message
 
     def _bound(self, newest: pb.MediaResponse) -> None:
-        limit = MAX_AUDIO_MS // _FRAME_MS
-        waiting_of = Counter(frame.leg_id for message in self._messages for frame in message.frames)
-        for leg_id in {frame.leg_id for frame in newest.frames if waiting_of[frame.leg_id] > limit}:
-            waiting = [
-                (message, frame) for message in self._messages for frame in message.frames if frame.leg_id == leg_id
-            ]
-            for message, frame in waiting[: max(0, len(waiting) - limit)]:
-                if frame.pcm:
-                    self.dropped_frames += 1
-                    RX_DROPPED.inc(_FRAME_MS)
-                message.frames.remove(frame)
+        """Counts only what came and went, so that a client that is late costs no more the later it is."""
+        if self._waiting is None:
+            self._waiting = Counter(frame.leg_id for message in self._messages for frame in message.frames)
+        else:
+            self._waiting.update(frame.leg_id for frame in newest.frames)
+        limit, waiting = MAX_AUDIO_MS // _FRAME_MS, self._waiting
+        over = {leg_id: waiting[leg_id] - limit for frame in newest.frames if waiting[leg_id := frame.leg_id] > limit}
+        if over:
+            self._drop(over)
+
+    def _drop(self, over: dict[int, int]) -> None:
+        """Take so many frames of each leg away, oldest first."""
+        for message in self._messages:
+            old = []
+            for place, frame in enumerate(message.frames):
+                if over.get(frame.leg_id):
+                    over[frame.leg_id] -= 1
+                    old.append(place)
+                    self._forget(frame)
+                    if frame.pcm:
+                        self.dropped_frames += 1
+                        RX_DROPPED.inc(_FRAME_MS)
+            for place in reversed(old):
+                del message.frames[place]
+            if not any(over.values()):
+                break
         while self._messages and not self._messages[0].frames and not self._messages[0].events:
             self._messages.popleft()
+
+    def _forget(self, frame: pb.LegFrame) -> None:
+        if self._waiting is not None:
+            self._waiting[frame.leg_id] -= 1
