@@ -12,29 +12,27 @@ here, and what was read back is compared with what is done.
 import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from services.common.errors import DeadlineError, TrunklineError
 from services.common.log import get_logger
 from services.common.personal import Personal
 from services.orchestrator.bundles.bundle import Bundle
-from services.orchestrator.bundles.model import Slot
 from services.orchestrator.control.backend import BackEndError
 from services.orchestrator.control.claims import Supported, check
 from services.orchestrator.control.confirm import Confirmations, reads_back
 from services.orchestrator.control.execute import PayloadMismatchError
-from services.orchestrator.control.facts import Caller, constant, gather
+from services.orchestrator.control.facts import Caller
 from services.orchestrator.control.ground import Speaker, UngroundedError, fallback, ground
 from services.orchestrator.control.identity import Identity
 from services.orchestrator.control.keys import business_key, request_hash
 from services.orchestrator.control.ledger import Ledger
-from services.orchestrator.control.model import Allowed, Denied, Evidence, Outcome, Proposal, Rejected, Scalar, Value
+from services.orchestrator.control.model import Allowed, Denied, Outcome, Proposal, Rejected, Scalar
 from services.orchestrator.control.reader import Reader
 from services.orchestrator.control.reread import Reread
 from services.orchestrator.control.room import ControlRoom
 from services.orchestrator.control.trail import Trail
-from services.orchestrator.control.validate import check as check_evidence
+from services.orchestrator.control.weigh import Weighed, Weigher
 from services.orchestrator.control.withdraw import TAKEN_BACK, take_back, waiting_acts
 from services.orchestrator.dialogue.model import (
     EffectDone,
@@ -59,15 +57,6 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Weighed:
-    """A proposal as the runtime completed it, and the facts it was judged by."""
-
-    proposal: Proposal
-    facts: Mapping[str, Any]
-    verdict: Allowed | Denied | Rejected
-
-
 class ControlLayer:
     """One per call. Every method answers; what goes wrong is an answer too, never an exception but cancellation."""
 
@@ -83,7 +72,8 @@ class ControlLayer:
         self._reader = Reader(bundle, backend, room.breakers, room.clock)
         self._policy = room.policy(bundle)
         self._identity = Identity(bundle, caller, self._reader)
-        self._reread = Reread(bundle, locale, lambda: room.clock.wall().date())
+        reread = Reread(bundle, locale, lambda: room.clock.wall().date())
+        self._weigher = Weigher(bundle, self._policy, caller, self.ledger, self._reader, reread, self._read_records)
         self._confirmations = Confirmations()
         self._trail = Trail(room.audit, room.clock, call_id, bundle.digest)
         self._asked: tuple[int, Proposal] | None = None
@@ -143,8 +133,8 @@ class ControlLayer:
         if spec is None or spec.effect != "read":
             return ReadDone(number, tool, None, "refused")
         given = {name: value.reveal() for name, value in decision.args.items()}
-        args = self._own(tool, given)
-        verdict = await self._decide(tool, args, 1.0, fresh=False)
+        args = self._weigher.own(tool, given)
+        verdict = await self._weigher.decide(tool, args, 1.0, fresh=False)
         if isinstance(verdict[0], Denied):
             self._trail.note(
                 "control.denied", {"tool": tool, "rule": verdict[0].rule, "how": verdict[0].how}, self.caller.subject
@@ -159,11 +149,14 @@ class ControlLayer:
         self.ledger.read(tool, records)
         return ReadDone(number, tool, records)
 
+    async def _read_records(self, tool: str) -> None:
+        await self.read(Read(0, tool, {}))
+
     # ---- acting
 
     async def judge(self, decision: Judge) -> Judged:
         """The verdict. A proposal that a person has to decide is put before one: that much is promised by saying so."""
-        weighed = await self._weigh(decision.proposal, fresh=False)
+        weighed = await self._weigher.weigh(decision.proposal, fresh=False)
         self._confirmations.judged(weighed.proposal)
         verdict = weighed.verdict
         self._refused(weighed)
@@ -176,7 +169,7 @@ class ControlLayer:
     async def perform(self, decision: Perform) -> EffectDone:
         """At most once, and only as it was confirmed. Cancelling the call does not cancel an act under way."""
         number, tool = decision.request, decision.proposal.tool
-        weighed = await self._weigh(decision.proposal, fresh=False)
+        weighed = await self._weigher.weigh(decision.proposal, fresh=False)
         verdict = weighed.verdict
         if isinstance(verdict, Rejected):
             self._refused(weighed)
@@ -274,7 +267,7 @@ class ControlLayer:
             return False
         return reads_back(tool, proposal, {name: value.reveal() for name, value in say.facts.items()})
 
-    def _confirmed(self, weighed: _Weighed, told: bool) -> tuple[str, bool]:
+    def _confirmed(self, weighed: Weighed, told: bool) -> tuple[str, bool]:
         """What stands in the way of doing it (empty: nothing), and whether the caller heard it and said yes."""
         proposal = weighed.proposal
         if request_hash(proposal.tool, proposal.plain(), self._secret) in self._begun:
@@ -284,68 +277,7 @@ class ControlLayer:
         must = self._policy.must_confirm(proposal.tool, weighed.facts)
         return (void if must else ""), not void
 
-    async def _weigh(self, proposal: Proposal, *, fresh: bool) -> _Weighed:
-        spec = self._bundle.tools.get(proposal.tool)
-        if spec is None or not spec.writes:
-            return _Weighed(proposal, {}, Rejected("tool", "is no act of this agent"))
-        proposal = self._complete(proposal)
-        await self._fetch_records(proposal)
-        verdict, facts = await self._decide(proposal.tool, proposal.plain(), proposal.confidence, fresh=fresh)
-        if not self.caller.subject and isinstance(verdict, Denied) and verdict.how == "step_up":
-            # Who it is comes first; what they said is weighed afterwards.
-            return _Weighed(proposal, facts, verdict)
-        operation = self._bundle.contracts[spec.contract]
-        slots = self._slots(proposal.tool)
-
-        def says(name: str, value: Value) -> bool:
-            if name not in slots:
-                return True
-            field = self._bundle.tools[proposal.tool].args[name].split(".")[2:]
-            heard, keyed = value.evidence.text.reveal(), value.evidence.origin == "keys"
-            return self._reread.says(slots[name], "".join(field), value.value.reveal(), heard, keyed=keyed)
-
-        rejected = check_evidence(proposal, operation, self._allowed(proposal), slots, says)
-        return _Weighed(proposal, facts, rejected or verdict)
-
-    def _complete(self, proposal: Proposal) -> Proposal:
-        """With the arguments that are the runtime's own; whatever came in their place is overwritten or dropped."""
-        args = {
-            name: value for name, value in proposal.args.items() if value.evidence.origin not in ("caller", "constant")
-        }
-        for name, value in self._own(proposal.tool, {}).items():
-            args[name] = Value(Personal(value, "caller"), Evidence("caller"))
-        return Proposal(proposal.tool, args, proposal.turn)
-
-    def _own(self, tool: str, given: Mapping[str, Scalar]) -> dict[str, Scalar]:
-        """`given` with caller.* and constants put in."""
-        found = dict(given)
-        for name, origin in self._bundle.tools[tool].args.items():
-            if origin.startswith("="):
-                found[name] = constant(origin)
-            elif origin.startswith("caller."):
-                found.pop(name, None)
-                if value := self.caller.value(origin.removeprefix("caller.")):
-                    found[name] = value
-        return found
-
-    async def _fetch_records(self, proposal: Proposal) -> None:
-        """Records that arguments come from and this worker has not read: of a call that another worker had before."""
-        slots = self._slots(proposal.tool).values()
-        tools = {slot.resolve.tool for slot in slots if slot.resolve is not None}
-        for tool in tools:
-            if self.ledger.records(tool) is None:
-                await self.read(Read(0, tool, {}))
-
-    async def _decide(
-        self, tool: str, args: Mapping[str, Scalar], confidence: float, *, fresh: bool
-    ) -> tuple[Allowed | Denied, dict[str, Any]]:
-        facts = await gather(
-            self._bundle, self._policy.reads(tool), tool, args, confidence, self.caller, self.ledger, self._reader,
-            fresh=fresh,
-        )  # fmt: skip
-        return self._policy.decide(tool, facts), facts
-
-    async def _ask_person(self, weighed: _Weighed) -> bool:
+    async def _ask_person(self, weighed: Weighed) -> bool:
         """Put it before a reviewer; True when it lies there."""
         try:
             outcome = await self._run(weighed, for_review=True)
@@ -353,7 +285,7 @@ class ControlLayer:
             return False
         return outcome is not None and outcome.state == "review"
 
-    async def _run(self, weighed: _Weighed, *, for_review: bool = False, confirmed: bool = False) -> Outcome | None:
+    async def _run(self, weighed: Weighed, *, for_review: bool = False, confirmed: bool = False) -> Outcome | None:
         """To the executor, in a task that outlives the call. None: the database is away, and nothing was begun.
 
         `for_review`: nothing is done now, whatever the facts have become meanwhile. Raises PayloadMismatchError.
@@ -362,7 +294,7 @@ class ControlLayer:
         tool = self._bundle.tools[proposal.tool]
 
         async def recheck() -> Allowed | Denied:
-            verdict, _ = await self._decide(proposal.tool, args, proposal.confidence, fresh=True)
+            verdict, _ = await self._weigher.decide(proposal.tool, args, proposal.confidence, fresh=True)
             return weighed.verdict if for_review and isinstance(weighed.verdict, Denied) else verdict
 
         new = NewEffect(
@@ -413,25 +345,7 @@ class ControlLayer:
         except TrunklineError as error:
             log.warning("review not asked for yet", call=self._call_id, error=type(error).__name__)
 
-    def _slots(self, tool: str) -> dict[str, Slot]:
-        """Argument → the slot it comes from."""
-        found: dict[str, Slot] = {}
-        for name, origin in self._bundle.tools[tool].args.items():
-            slot = self._bundle.slots.get(origin.removeprefix("slot.").split(".")[0])
-            if origin.startswith("slot.") and slot is not None:
-                found[name] = slot
-        return found
-
-    def _allowed(self, proposal: Proposal) -> dict[str, frozenset[Scalar]]:
-        """Argument → the values that records of this call have for it."""
-        found: dict[str, frozenset[Scalar]] = {}
-        for name, slot in self._slots(proposal.tool).items():
-            field = self._bundle.tools[proposal.tool].args[name].rpartition(".")[2]
-            if slot.resolve is not None:
-                found[name] = self.ledger.allows(slot.resolve.tool, field)
-        return found
-
-    def _refused(self, weighed: _Weighed) -> None:
+    def _refused(self, weighed: Weighed) -> None:
         tool, verdict = weighed.proposal.tool, weighed.verdict
         if isinstance(verdict, Rejected):
             detail = {"tool": tool, "argument": verdict.argument, "reason": verdict.reason}
