@@ -18,7 +18,17 @@ FRAME_MS = 20
 
 
 class CallRefusedError(UnavailableError):
-    """The stack said no: busy, overloaded, forbidden. The message names its status."""
+    """The stack said no: busy, overloaded, forbidden. The message names its status.
+
+    `http_status` and `retry_after_s` (None: no such header) are those of an offer over HTTP; 0: refused over SIP.
+    """
+
+    def __init__(
+        self, message: str, *, remedy: str = "", http_status: int = 0, retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.http_status = http_status
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)

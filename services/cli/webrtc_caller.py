@@ -213,7 +213,7 @@ class WebRtcCaller:
         try:
             async with http.post(url, json={"sdp": offer.sdp, "type": offer.type}) as response:
                 body: Any = await response.json()
-                status = response.status
+                status, retry_after = response.status, response.headers.get("Retry-After", "")
         except (aiohttp.ClientError, ValueError) as error:
             raise UnavailableError(
                 f"{url} cannot be reached ({type(error).__name__}).", remedy="Is the stack up? Run trunkline up."
@@ -223,6 +223,8 @@ class WebRtcCaller:
             raise CallRefusedError(
                 f"The call was refused with HTTP {status}: {error_body.get('message', 'no reason given')}",
                 remedy=str(error_body.get("remedy", "")),
+                http_status=status,
+                retry_after_s=int(retry_after) if retry_after.isdecimal() else None,
             )
         return dict(body)
 
