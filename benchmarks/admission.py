@@ -75,6 +75,8 @@ class Outcome:
     waits_ms: list[tuple[float, float]] = field(default_factory=list)
     # Every turn by how it went; those that were not answered as they should be have no voice-to-voice.
     outcomes: Counter[str] = field(default_factory=Counter)
+    # Calls that were taken and did not come to their end, by what was said of it.
+    broken: Counter[str] = field(default_factory=Counter)
 
     def p95_ms(self, from_s: float = 0.0) -> float | None:
         """Of the turns that began so long after the first call, or later."""
@@ -93,6 +95,7 @@ class Outcome:
             "refusals": sorted(set(self.refused)),
             "turns": len(waits),
             "outcomes": dict(self.outcomes),
+            "broken": dict(self.broken),
             "voice_to_voice_p50_ms": round(percentile(waits, 0.5), 1) if waits else None,
             "voice_to_voice_p95_ms": round(percentile(waits, 0.95), 1) if waits else None,
         }
@@ -157,7 +160,12 @@ async def flood(
             return
         outcome.taken += 1
         lines = plan_lines(said, turns, 0, 0, number)
-        utterances = await Conversation(leg, clock, MANNERS).run(lines)
+        try:
+            utterances = await Conversation(leg, clock, MANNERS).run(lines)
+        except TrunklineError as error:
+            # A call that breaks is a result, and its turns are not known.
+            outcome.broken[error.message] += 1
+            return
         for turn in hear_turns(utterances, leg.sent, leg.heard):
             outcome.outcomes[turn.outcome] += 1
             if turn.voice_to_voice_ms is not None and turn.answer_ns is not None:
