@@ -50,8 +50,10 @@ def test_each_worker_has_the_turns_of_its_own_calls_and_cpu_per_minute_of_them()
 
 
 def test_without_workers_there_is_one_row_and_no_table() -> None:
-    (row,) = worker_rows([call(1, 0, 500)], range(0), None, {"orchestrator": {"cpu_s": 2.0}})
-    assert (row["process"], row["turns"], row["cpu_s"], row["overhead"]) == ("orchestrator", 1, 2.0, None)
+    # Where a worker's number would stand in the id, one process that does everything has chance.
+    calls = [call(1, 0, 500), call(2, 1234, 500)]
+    (row,) = worker_rows(calls, range(0), None, {"orchestrator": {"cpu_s": 2.0}})
+    assert (row["process"], row["turns"], row["cpu_s"], row["overhead"]) == ("orchestrator", 2, 2.0, None)
     assert worker_table({"workers": [row], "overhead": None}, lambda *_: "") == ([], [])
     assert worker_table({"overhead": None}, lambda *_: "") == ([], [])
 

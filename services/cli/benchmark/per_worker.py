@@ -30,7 +30,9 @@ def worker_rows(
     """
     found: dict[int | None, list[CallResult]] = {worker: [] for worker in workers or (0,)}
     for call in calls:
-        found.setdefault(worker_of(call.call_id), []).append(call)
+        # One process that does everything numbers nobody: what stands there in its ids is chance.
+        number = worker_of(call.call_id) if workers else 0
+        found.setdefault(number if number in found else None, []).append(call)
     order = sorted(found, key=lambda worker: (worker is None, worker or 0))
     return [_row(worker, found[worker], declared, processes) for worker in order]
 
