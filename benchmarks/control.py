@@ -108,7 +108,7 @@ async def measure(acts: int, clock: Clock) -> dict[str, Any]:
 
 
 async def _run(control: ControlWorker, bundle: Bundle, acts: int, clock: Clock) -> dict[str, Any]:
-    backend = TimedBackEnd(control.room._urls["bank-retail"], control.room._http)
+    backend = TimedBackEnd(control.room._urls["bank-retail"], control.room._http, control.room.clock)
     backend.clock = clock
     control.room._backends["bank-retail"] = backend
     turn, write, read = (Watch(backend, clock) for _ in range(3))

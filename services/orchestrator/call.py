@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from services.common.clock import Clock, sleep_s
+from services.common.deadline import within
 from services.common.errors import TrunklineError
 from services.common.log import get_logger
 from services.common.personal import Personal
@@ -18,7 +19,6 @@ from services.orchestrator.call_context import CallContext, Services
 from services.orchestrator.calls import CallHandle
 from services.orchestrator.conductor import Conductor
 from services.orchestrator.desk import Desk
-from services.orchestrator.dialogue.deadline import within
 from services.orchestrator.faults import ServiceName
 from services.orchestrator.listener import Listener
 from services.orchestrator.media.front_end import FrontEnd, TappedLine

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 
 from services.common.clock import Clock
+from services.common.deadline import deadline
 from services.common.errors import DeadlineError, TrunklineError
 from services.common.log import get_logger
 from services.common.personal import Personal
@@ -30,7 +31,7 @@ class StoredCalls:
         """Durable when it returns. Raises TrunklineError when the database does not take it in time."""
         audit = self._store.audit.log.pending_row(self._started(handle))
         try:
-            async with asyncio.timeout(BEGIN_DEADLINE_S):
+            async with deadline(self._clock, BEGIN_DEADLINE_S):
                 await self._store.calls.create_call(
                     handle.call_id,
                     transport=handle.info.transport,

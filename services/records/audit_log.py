@@ -19,6 +19,7 @@ import asyncpg
 from prometheus_client import Counter, Gauge
 
 from services.common.clock import Clock, sleep_s
+from services.common.deadline import deadline
 from services.common.errors import InvalidInputError, OverloadedError, TrunklineError, UnavailableError
 from services.common.log import get_logger
 from services.common.postgres import typed_errors
@@ -99,7 +100,7 @@ class AuditLog:
         WAITING.set(len(self._queue))
         self._wake.set()
         try:
-            async with asyncio.timeout(APPEND_DEADLINE_S):
+            async with deadline(self._clock, APPEND_DEADLINE_S):
                 return list(await asyncio.gather(*futures))
         except TimeoutError:
             raise UnavailableError(

@@ -105,6 +105,7 @@ class WorkerClient:
             return next((event for event in self.events if match(event)), None)
 
         try:
+            # Loop clock: a client of tests and callers, whose events come from another process in real time.
             async with asyncio.timeout(timeout_s), self._changed:
                 await self._changed.wait_for(lambda: find() is not None or self._ended())
         except TimeoutError:

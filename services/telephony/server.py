@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from services import __version__
 from services.common.clock import Clock
+from services.common.deadline import deadline
 from services.common.errors import DeadlineError, UnavailableError
 from services.common.rpc_server import GrpcService
 from services.common.settings import Settings, TelephonySettings
@@ -60,7 +61,7 @@ class TelephonyServicer(pb_grpc.TelephonyServiceServicer):
 
     async def _first(self, requests: Any) -> pb.MediaRequest:
         try:
-            async with asyncio.timeout(ATTACH_DEADLINE_S):
+            async with deadline(self._clock, ATTACH_DEADLINE_S):
                 return cast("pb.MediaRequest", await anext(aiter(requests)))
         except (TimeoutError, StopAsyncIteration):
             raise DeadlineError(

@@ -56,7 +56,9 @@ class World:
         self.effects = EffectStore(pool)
 
     def worker(self, effects=None, backend=None) -> Executor:
-        return Executor.over(effects or self.effects, backend or BackEnd(self.bank.url, self.http), SystemClock())
+        return Executor.over(
+            effects or self.effects, backend or BackEnd(self.bank.url, self.http, SystemClock()), SystemClock()
+        )
 
     async def refund(self, executor=None, new=None, recheck=allow):
         return await (executor or self.worker()).run(BUNDLE, new or refund(), "c-1001", recheck)
@@ -132,7 +134,7 @@ async def test_policy_is_asked_again_at_the_last_moment_and_nothing_is_sent(worl
 
 
 async def test_an_unreachable_bank_fails_for_certain_then_its_breaker_opens(world):
-    worker = world.worker(backend=BackEnd("http://127.0.0.1:1", world.http))
+    worker = world.worker(backend=BackEnd("http://127.0.0.1:1", world.http, SystemClock()))
     reasons = [(await world.refund(worker)).reason for _ in range(6)]
     assert reasons == ["unreached"] * 5 + ["breaker open"]
     assert await world.postings() == 0
@@ -148,7 +150,7 @@ async def test_when_nobody_can_say_what_became_of_it_a_person_looks_and_it_is_no
     await world.bank.fault("drop", "createRefund", -1)
     worker = world.worker()
     # Without a key the bank refuses the request, so let it take one and only our own knowledge of it is gone.
-    worker.backend = _KeyedBackEnd(world.bank.url, world.http)
+    worker.backend = _KeyedBackEnd(world.bank.url, world.http, SystemClock())
     outcome = await worker.run(bundle, refund(), "c-1001", allow)
     assert outcome.state == "review"
     again = await worker.run(bundle, refund(), "c-1001", allow)
@@ -240,7 +242,7 @@ async def test_fifty_at_once_of_which_every_second_dies_at_a_step_are_one_act(wo
 
 async def test_a_worker_killed_between_answer_and_row_is_settled_by_the_next_one(world):
     with pytest.raises(KilledError):
-        await world.refund(world.worker(backend=DyingBackEnd(world.bank.url, world.http)))
+        await world.refund(world.worker(backend=DyingBackEnd(world.bank.url, world.http, SystemClock())))
     assert [row.state for row in await world.effects.left_open(0)] == ["executing"]
     await world.recover_all()
     assert [row.state for row in await world.effects.of_call("call-1")] == ["committed"]

@@ -54,6 +54,21 @@ def test_no_clock_is_read_outside_the_clock_module():
     assert not offenders, "take a Clock instead"
 
 
+def test_no_deadline_is_the_event_loops_where_a_test_would_have_to_wait_for_it():
+    """A deadline is on the injected clock (services/common/deadline.py), or the line before says why it is not.
+
+    The command line's test callers and benchmarks live in real time: they are left out.
+    """
+    unsaid = []
+    for path in SOURCES:
+        lines = path.read_text().splitlines()
+        for above, line in zip(["", *lines], lines, strict=False):
+            waits = re.search(r"\basyncio\.(timeout|timeout_at|wait_for)\(", line)
+            if waits and "# Loop clock:" not in above and "cli" not in path.parts:
+                unsaid.append(f"{path.relative_to(ROOT)}: {line.strip()}")
+    assert not unsaid, f"use deadline() or within() of services/common/deadline.py: {unsaid}"
+
+
 def test_turn_taking_has_no_await_no_clock_and_no_io():
     forbidden = {"asyncio", "time", "socket", "grpc", "threading", "logging", "structlog", "asyncpg", "aiohttp"}
     for path in (ROOT / "services" / "orchestrator" / "turns").glob("*.py"):

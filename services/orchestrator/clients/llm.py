@@ -1,6 +1,5 @@
 """The language model: a stream of text, cancelled with the task that reads it; and warming of the prefix."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -8,6 +7,7 @@ from typing import Literal
 import grpc.aio
 
 from services.common.clock import Clock
+from services.common.deadline import deadline
 from services.common.errors import DeadlineError, UnavailableError
 from services.common.rpc_client import from_rpc_error
 from services.orchestrator.clients.wire import receive
@@ -88,7 +88,7 @@ class LlmClient:
     ) -> pb.GenerateResponse | None:
         """The first response that carries text or the end."""
         try:
-            async with asyncio.timeout(self._first_s):
+            async with deadline(self._clock, self._first_s):
                 while True:
                     response = await receive(stream)
                     if response is None or response.WhichOneof("payload") != "started":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import grpc.aio
 
 from services.common.clock import Clock
+from services.common.deadline import deadline
 from services.common.errors import DeadlineError, UnavailableError
 from services.common.rpc_client import from_rpc_error
 from services.orchestrator.clients.wire import receive
@@ -45,7 +46,7 @@ class TtsClient:
             speaking_rate=1.0,
             say=self._voice.say,
         )
-        return TtsStream(self._stub.Synthesize(timeout=SYNTHESIZE_DEADLINE_S), config, self._first_ms)
+        return TtsStream(self._stub.Synthesize(timeout=SYNTHESIZE_DEADLINE_S), config, self._clock, self._first_ms)
 
     async def speak(self, call_id: str, text: str, rate_hz: int) -> AsyncGenerator[pb.SynthesizeResponse, None]:
         """A whole text at once. Raises TrunklineError."""
@@ -66,9 +67,11 @@ class TtsStream:
         self,
         call: "grpc.aio.StreamStreamCall[pb.SynthesizeRequest, pb.SynthesizeResponse]",
         config: pb.SynthesizeConfig,
+        clock: Clock,
         first_audio_deadline_ms: int,
     ) -> None:
         self._call = call
+        self._clock = clock
         self._config: pb.SynthesizeConfig | None = config
         self._first_s = first_audio_deadline_ms / 1000
         # Set when the service has enough text to speak: from then on audio is due.
@@ -126,7 +129,7 @@ class TtsStream:
         first = asyncio.create_task(self._first())
         try:
             await asyncio.wait({due, first}, return_when=asyncio.FIRST_COMPLETED)
-            async with asyncio.timeout(self._first_s):
+            async with deadline(self._clock, self._first_s):
                 response = await asyncio.shield(first)
             while True:
                 if response is None:

@@ -5,7 +5,6 @@ wrong is told apart by what it means for a write: `unreached` (nothing was sent)
 done), `unclear` (it may have been done).
 """
 
-import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -13,6 +12,8 @@ from urllib.parse import quote
 
 import aiohttp
 
+from services.common.clock import Clock
+from services.common.deadline import deadline
 from services.common.errors import TrunklineError
 from services.orchestrator.bundles.contracts import IDEMPOTENCY_HEADER, Operation
 from services.orchestrator.control.model import Scalar
@@ -38,9 +39,10 @@ Answer = dict[str, Scalar]
 class BackEnd:
     """Shared by all calls of a worker; one connection pool per base URL."""
 
-    def __init__(self, base_url: str, http: aiohttp.ClientSession) -> None:
+    def __init__(self, base_url: str, http: aiohttp.ClientSession, clock: Clock) -> None:
         self._base = base_url.rstrip("/")
         self._http = http
+        self._clock = clock
 
     async def one(self, operation: Operation, args: Mapping[str, Scalar], timeout_s: float, key: str = "") -> Answer:
         """The answer's fields. Raises BackEndError; a cancelled task cancels the request."""
@@ -74,7 +76,7 @@ class BackEnd:
         sending: dict[str, Any] = {"json": body} if body else {}
         try:
             async with (
-                asyncio.timeout(timeout_s),
+                deadline(self._clock, timeout_s),
                 self._http.request(
                     operation.method.upper(),
                     self._base + path,

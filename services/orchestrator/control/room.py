@@ -53,7 +53,7 @@ class ControlRoom:
         if agent not in self._backends:
             if agent not in self._urls:
                 log.error("no back end for this agent", agent=agent, remedy="set control.backends")
-            self._backends[agent] = BackEnd(self._urls.get(agent, ""), self._http)
+            self._backends[agent] = BackEnd(self._urls.get(agent, ""), self._http, self.clock)
         return self._backends[agent]
 
     def require_backend(self, agent: str) -> None:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from services.common.clock import Clock
+from services.common.deadline import within
 from services.common.errors import TrunklineError
 from services.common.log import get_logger
 from services.common.personal import Personal
 from services.orchestrator.control.model import Outcome, Rejected
-from services.orchestrator.dialogue.deadline import within
 from services.orchestrator.dialogue.flow import Flow
 from services.orchestrator.dialogue.locales import LOCALES, pack
 from services.orchestrator.dialogue.manager import Dialogue

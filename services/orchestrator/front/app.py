@@ -36,7 +36,7 @@ class Front:
     async def offer(self, request: web.Request) -> web.Response:
         """POST /api/webrtc/offer: the worker with the least calls answers; one that refuses passes it on."""
         check_rate(self._limiter, request.remote or "", self._clock.now_ns())
-        body = await read_body(request)
+        body = await read_body(request, self._clock)
         last: Answer | None = None
         for worker in by_preference(await self._workers.states()):
             answer = await self._workers.ask(worker, request, body)
@@ -76,7 +76,7 @@ class Front:
 
     async def any_worker(self, request: web.Request) -> web.Response:
         """What every worker answers alike (/api/about, whatever lies in the database): the first that is there."""
-        body = await read_body(request)
+        body = await read_body(request, self._clock)
         for worker in self._workers.numbers:
             answer = await self._workers.ask(worker, request, body)
             # An answer that was lost may have been carried out: only a look-up is asked again.

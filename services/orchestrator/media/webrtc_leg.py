@@ -18,6 +18,7 @@ from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCRtpRe
 from aiortc.exceptions import InternalError, InvalidAccessError, OperationError
 
 from services.common.clock import Clock
+from services.common.deadline import deadline
 from services.common.errors import DeadlineError, InvalidInputError
 from services.common.log import get_logger
 from services.common.personal import Personal
@@ -120,7 +121,7 @@ class WebRtcLeg:
         leg is ended then.
         """
         try:
-            async with asyncio.timeout(NEGOTIATE_DEADLINE_S):
+            async with deadline(self._clock, NEGOTIATE_DEADLINE_S):
                 transceiver = self._peer.addTransceiver(self._track, direction="sendrecv")
                 capabilities = RTCRtpReceiver.getCapabilities("audio")
                 codecs = capabilities.codecs if capabilities is not None else []
@@ -311,7 +312,7 @@ class WebRtcLeg:
 
     async def _close(self) -> None:
         try:
-            async with asyncio.timeout(CLOSE_DEADLINE_S):
+            async with deadline(self._clock, CLOSE_DEADLINE_S):
                 await self._peer.close()
         except TimeoutError:
             log.warning("peer connection did not close in time", leg=self._info.leg_id)

@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 
 from services.common.clock import Clock
+from services.common.deadline import deadline
 from services.common.errors import SettingsError, TrunklineError
 from services.common.log import get_logger
 from services.common.postgres import typed_errors
@@ -22,10 +23,13 @@ LAST_CHECKPOINT_S = 8.0
 class AuditRoom:
     """`log` is what others use; `checkpointer` is None where this process has no key."""
 
-    def __init__(self, log_: AuditLog, checkpointer: Checkpointer | None, pool: asyncpg.Pool, every_s: float) -> None:
+    def __init__(
+        self, log_: AuditLog, checkpointer: Checkpointer | None, pool: asyncpg.Pool, every_s: float, clock: Clock
+    ) -> None:
         self.log = log_
         self.checkpointer = checkpointer
         self._pool = pool
+        self._clock = clock
         log_.start()
         self._signing = (
             asyncio.create_task(checkpointer.run(every_s), name="audit checkpoints") if checkpointer else None
@@ -38,7 +42,7 @@ class AuditRoom:
             self._signing.cancel()
             await asyncio.gather(self._signing, return_exceptions=True)
             try:
-                async with asyncio.timeout(LAST_CHECKPOINT_S):
+                async with deadline(self._clock, LAST_CHECKPOINT_S):
                     await self.checkpointer.make()
             except (TrunklineError, TimeoutError) as error:
                 log.warning("no audit checkpoint at the end", error=type(error).__name__)
@@ -60,7 +64,7 @@ async def open_audit(settings: Settings, dsn: str, clock: Clock) -> AuditRoom:
         signer = None
     pool = await open_audit_pool(settings, dsn)
     checkpointer = Checkpointer(pool, signer, load_witnesses(settings), clock) if signer else None
-    return AuditRoom(AuditLog(pool, personal, clock), checkpointer, pool, audit.checkpoint_s)
+    return AuditRoom(AuditLog(pool, personal, clock), checkpointer, pool, audit.checkpoint_s, clock)
 
 
 async def open_audit_pool(settings: Settings, dsn: str) -> asyncpg.Pool:

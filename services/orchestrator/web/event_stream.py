@@ -12,6 +12,8 @@ from collections import Counter
 
 from aiohttp import WSCloseCode, web
 
+from services.common.clock import Clock
+from services.common.deadline import deadline
 from services.common.log import get_logger
 from services.orchestrator.calls import CallHandle
 from services.orchestrator.event_log import SubscriberCut
@@ -45,7 +47,7 @@ class EventStreams:
         self._open.add(socket)
         self._readers[handle.call_id] += 1
         try:
-            await _serve(socket, handle)
+            await _serve(socket, handle, context_of(request).clock)
         except TimeoutError:
             log.warning("slow event reader cut", call_id=handle.call_id)
             if request.transport is not None:
@@ -67,9 +69,9 @@ class EventStreams:
 STREAMS = web.AppKey("streams", EventStreams)
 
 
-async def _serve(socket: web.WebSocketResponse, handle: CallHandle) -> None:
+async def _serve(socket: web.WebSocketResponse, handle: CallHandle, clock: Clock) -> None:
     """Write until the log ends; stop as soon as the reader closes."""
-    writer = asyncio.create_task(_write(socket, handle), name=f"events {handle.call_id}")
+    writer = asyncio.create_task(_write(socket, handle, clock), name=f"events {handle.call_id}")
     reader = asyncio.create_task(_read_until_closed(socket), name=f"events reader {handle.call_id}")
     try:
         await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
@@ -81,10 +83,10 @@ async def _serve(socket: web.WebSocketResponse, handle: CallHandle) -> None:
         await asyncio.gather(writer, reader, return_exceptions=True)
 
 
-async def _write(socket: web.WebSocketResponse, handle: CallHandle) -> None:
+async def _write(socket: web.WebSocketResponse, handle: CallHandle, clock: Clock) -> None:
     async with contextlib.aclosing(handle.events.subscribe()) as events:  # type: ignore[type-var]
         async for event in events:
-            async with asyncio.timeout(SEND_DEADLINE_S):
+            async with deadline(clock, SEND_DEADLINE_S):
                 await socket.send_str(json.dumps(to_json(event, reveal)))
             if isinstance(event, SubscriberCut):
                 await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow")

@@ -1,9 +1,9 @@
 """What a request may take: size and time of its body, and how often one address may call."""
 
-import asyncio
-
 from aiohttp import web
 
+from services.common.clock import Clock
+from services.common.deadline import deadline
 from services.orchestrator.web.errors import HttpError
 from services.orchestrator.web.rate_limit import RateLimiter
 
@@ -20,10 +20,10 @@ def check_rate(limiter: RateLimiter, address: str, now_ns: int) -> None:
         )
 
 
-async def read_body(request: web.Request) -> bytes:
+async def read_body(request: web.Request, clock: Clock) -> bytes:
     """The body, within its deadline. Raises HttpError 408, 413."""
     try:
-        async with asyncio.timeout(BODY_DEADLINE_S):
+        async with deadline(clock, BODY_DEADLINE_S):
             return await request.read()
     except TimeoutError:
         raise HttpError(408, "request_timeout", f"The body did not come within {BODY_DEADLINE_S:.0f} s.") from None

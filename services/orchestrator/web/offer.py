@@ -5,6 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
+from services.common.clock import Clock
 from services.common.errors import InvalidInputError, TrunklineError
 from services.orchestrator.web.context import Context, context_of
 from services.orchestrator.web.errors import HttpError
@@ -23,7 +24,7 @@ class OfferHandler:
         context = context_of(request)
         if self._limiter is not None:
             check_rate(self._limiter, request.remote or "", context.clock.now_ns())
-        body = await read_json_object(request)
+        body = await read_json_object(request, context.clock)
         context.registry.require_room()
         return await _call(context, body.get("sdp"), body.get("type"))
 
@@ -46,11 +47,11 @@ async def _call(context: Context, sdp: object, kind: object) -> web.Response:
     )
 
 
-async def read_json_object(request: web.Request) -> dict[str, Any]:
+async def read_json_object(request: web.Request, clock: Clock) -> dict[str, Any]:
     """The body as a JSON object. Raises InvalidInputError, or HttpError 408, 413, 415."""
     if request.content_type != "application/json":
         raise HttpError(415, "unsupported_media_type", "The body must be application/json.")
-    raw = await read_body(request)
+    raw = await read_body(request, clock)
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):

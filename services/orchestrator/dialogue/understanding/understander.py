@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol, cast
 
 from services.common.clock import Clock
+from services.common.deadline import within
 from services.common.errors import TrunklineError
 from services.common.log import get_logger
 from services.common.personal import Personal
 from services.orchestrator.bundles.bundle import Bundle
 from services.orchestrator.clients.llm import WAITING_CALLER, LlmReply
-from services.orchestrator.dialogue.deadline import within
 from services.orchestrator.dialogue.history import Message
 from services.orchestrator.dialogue.locales import pack
 from services.orchestrator.dialogue.model import Act, Legal, Understood

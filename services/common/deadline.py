@@ -1,13 +1,35 @@
-"""A deadline on the injected clock, so that tests need not wait for it."""
+"""Deadlines on the injected clock, so that tests need not wait for them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, TypeVar
 
 from services.common.clock import Clock, sleep_s
 from services.common.errors import DeadlineError
 
 T = TypeVar("T")
+
+
+@contextlib.asynccontextmanager
+async def deadline(clock: Clock, seconds: float) -> AsyncGenerator[None, None]:
+    """What is inside is cancelled after `seconds`, and TimeoutError raised: `asyncio.timeout` on `clock`.
+
+    Use it around awaits only: an `async with` that holds a `yield` would cancel whoever iterates.
+    """
+    # Loop clock: never asked, `clock` says when.
+    async with asyncio.timeout(None) as scope:
+
+        async def expire() -> None:
+            await sleep_s(clock, seconds)
+            # Long past, by the event loop's clock, which decides nothing here: at once.
+            scope.reschedule(0.0)
+
+        timer = asyncio.create_task(expire(), name="deadline")
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 async def within(
