@@ -129,6 +129,29 @@ def test_a_caller_of_the_evals_waits_through_fillers_and_says_again_what_was_not
     assert not listening.unheard(listening.prompts(asked))
 
 
+def test_a_caller_of_the_evals_asks_to_hear_again_what_it_did_not_make_out_and_says_yes_to_none_of_it(
+    bundle: Bundle, listening: Listening
+) -> None:
+    scenario = next(one for one in bundle.scenarios() if one.id == "block-card-en")
+    world = bundle.world()
+    assert world is not None
+    caller = EvalTalker(ScriptedCaller(scenario, world.customers[scenario.customer], {}), listening)
+    again = Say("Could you say that again?")
+    heard_and_done = (
+        ("Example Bank, good day. How can I help you?", Say("I lost my card")),
+        # A filler that was not heard well: something may follow.
+        ("There with knee.", Listen()),
+        ("There with knee. Are you still there?", again),
+        # A filler before a question that was not made out.
+        ("Bear with me. Isle black the car then in for four one heaven report at last, Sal I go.", again),
+        ("I will block the card ending 4417, reported lost. Shall I go ahead?", Say("yes")),
+        # Made out once, it may ask as often again; in the end a person gives up.
+        *[("Isle black the car then in for four one heaven.", again)] * 4,
+    )
+    assert [caller.next(words) for words, _ in heard_and_done] == [done for _, done in heard_and_done]
+    assert caller.next("Isle black the car then in for four one heaven.") == Say("no, that is all, goodbye", last=True)
+
+
 def test_the_code_is_keyed(bundle: Bundle, listening: Listening) -> None:
     scenario = next(one for one in bundle.scenarios() if one.id == "refund-en")
     world = bundle.world()

@@ -22,6 +22,7 @@ BYE: Mapping[str, str] = {"en": "no, that is all, goodbye", "de": "nein, das ist
 HM: Mapping[str, tuple[str, ...]] = {"en": ("mhm", "okay"), "de": ("mhm", "okay")}
 UNSURE: Mapping[str, str] = {"en": "I don't know", "de": "das weiß ich nicht"}
 FORGET: Mapping[str, str] = {"en": "no, forget it", "de": "nein, lassen Sie das"}
+AGAIN: Mapping[str, str] = {"en": "Could you say that again?", "de": "Können Sie das noch einmal sagen?"}
 # A caller who has been asked so often gives up: a person would.
 PATIENCE = 24
 

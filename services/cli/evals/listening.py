@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rapidfuzz import fuzz
 
-from services.cli.evals.callers import YES
+from services.cli.evals.callers import AGAIN, YES
 from services.cli.evals.callers import Caller as EvalCaller
 from services.cli.evals.said import squeezed
 from services.cli.evals.transcript import Asked, Spoken
@@ -26,8 +26,11 @@ ALIKE, ALIKE_SHORT, _LONG_CHARS = 82, 99, 12
 _NOT_HEARD = "talk.not_heard"
 # What a call says beside its bundle: names of this module's own, by the setting that holds the sentence.
 _FILLER, _UNHEARD = "call.fillers", "call.not_understood"
-# So often in a row a caller says the same again.
+# So often in a row a caller says the same again, or asks to hear it again.
 REPEATS = 2
+# Fewer letters than this that are like nothing known may be a filler or the end of one: the agent goes on.
+_SHORT = 20
+_STILL_THERE = "call.reprompt"
 _IS_IT, _WHICH, _WHICH_GOAL, _CODE = "talk.is_it", "talk.which", "talk.which_goal", "talk.identify"
 _PLACE = re.compile(r"\{[^{}]*\}")
 # Shorter fixed words say too little to be told apart.
@@ -53,6 +56,7 @@ class Listening:
 
     def __init__(self, bundle: Bundle, locale: str) -> None:
         self._bundle = bundle
+        self.language = locale[:2]
         names = [*bundle.prompts[locale], *STANDARD_NAMES]
         texts = {name: bundle.prompt(name, locale).text for name in names} | _sentences_of_the_call(locale)
         known = [Known(name, _parts(text)) for name, text in texts.items()]
@@ -64,21 +68,28 @@ class Listening:
         self._asks = {slot.ask: name for name, slot in bundle.slots.items()}
         self._fillers = {tool.filler for tool in bundle.tools.values() if tool.filler}
         self._fillers |= {name for name in texts if name.startswith(_FILLER)}
+        self._idle = self._fillers | {name for name in texts if name.startswith(_STILL_THERE)}
 
     def prompts(self, words: str) -> list[str]:
         """Names of the sentences heard, in order; what is like none of them is left out."""
-        tight = squeezed(words)
-        found: list[_Match] = []
-        # Longer ones first: "Is that …?" is also in a longer question.
-        for known in self._known:
-            match = _match(known, tight)
-            if match is not None and not any(match.overlaps(other) for other in found):
-                found.append(match)
-        return [match.known.prompt for match in sorted(found, key=lambda match: match.spans[0])]
+        return [match.known.prompt for match in self._matches(words)]
+
+    def unplaced(self, words: str) -> int:
+        """Letters heard beside those that are like a sentence without places: of a question that was not made out."""
+        return len(squeezed(words)) - sum(
+            end - start
+            for match in self._matches(words)
+            for start, end in match.spans
+            if match.known.prompt in self._idle
+        )
 
     def waits(self, prompts: Sequence[str]) -> bool:
         """Nothing but "one moment": the agent goes on."""
         return bool(prompts) and set(prompts) <= self._fillers
+
+    def lost(self, prompts: Sequence[str]) -> bool:
+        """Nothing that was made out asks or tells anything."""
+        return set(prompts) <= self._idle
 
     def unheard(self, prompts: Sequence[str]) -> bool:
         """The agent did not understand and asks nothing of its own: it wants to hear the same again."""
@@ -98,6 +109,16 @@ class Listening:
             return Asked(turn, sentences, slot=last_slot)
         return Asked(turn, sentences, code=asking == _CODE, keys=asking == _CODE, goal=asking == _WHICH_GOAL)
 
+    def _matches(self, words: str) -> "list[_Match]":
+        tight = squeezed(words)
+        found: list[_Match] = []
+        # Longer ones first: "Is that …?" is also in a longer question.
+        for known in self._known:
+            match = _match(known, tight)
+            if match is not None and not any(match.overlaps(other) for other in found):
+                found.append(match)
+        return sorted(found, key=lambda match: match.spans[0])
+
     def _is_question(self, prompt: str) -> bool:
         special = (_IS_IT, _WHICH, _WHICH_GOAL, _CODE, "talk.more", "talk.open", "talk.change")
         return prompt in self._asks or prompt in self._confirms or prompt in special
@@ -112,7 +133,7 @@ class EvalTalker:
         self._opened = self._leaving = False
         self._turn = 0
         self._slot = ""
-        self._last, self._repeated = Say(""), 0
+        self._last, self._repeated, self._lost = Say(""), 0, 0
         # What it keyed, in order: the line's events do not tell secrets.
         self.keyed: list[str] = []
 
@@ -121,8 +142,11 @@ class EvalTalker:
         if self._leaving:
             return HangUp()
         prompts = self._listening.prompts(heard)
-        if self._listening.waits(prompts) or (not self._opened and not heard):
+        if not self._opened and not heard:
             return Listen()
+        if self._opened and heard and self._listening.lost(prompts) and self._lost < 2 * REPEATS:
+            return self._not_made_out(heard, prompts)
+        self._lost = 0
         if not self._opened:
             self._opened = True
             given = self._caller.open()
@@ -141,6 +165,16 @@ class EvalTalker:
             return Key(Personal(given.keys, "keys"))
         return Say(given.say, last=given.hang_up) if given.say else HangUp() if given.hang_up else Listen()
 
+    def _not_made_out(self, heard: str, prompts: Sequence[str]) -> Act:
+        """The agent said that it goes on, or something that these ears did not make out: wait for it, or ask for it."""
+        short, goes_on = self._listening.unplaced(heard) < _SHORT, self._listening.waits(prompts)
+        if short and goes_on:
+            return Listen()
+        self._lost += 1
+        if short and not prompts and self._lost == 1:
+            return Listen()
+        return Say(AGAIN[self._listening.language])
+
 
 def _in_other_words(text: str, times: int) -> str:
     """A yes is said with more words when it was not understood, all else as it was."""
@@ -153,7 +187,8 @@ def _sentences_of_the_call(locale: str) -> dict[str, str]:
     own = AgentSettings(locale=locale)
     fillers = {f"{_FILLER}.{nth}": text for nth, text in enumerate(own.fillers)}
     unheard = {f"{_UNHEARD}.{nth}": text for nth, text in enumerate((own.not_understood, own.not_understood_score))}
-    return {name: text for name, text in (fillers | unheard).items() if text}
+    there = {f"{_STILL_THERE}.{nth}": text for nth, text in enumerate((own.reprompt, own.reprompt_simpler))}
+    return {name: text for name, text in (fillers | unheard | there).items() if text}
 
 
 def _parts(text: str) -> tuple[str, ...]:
