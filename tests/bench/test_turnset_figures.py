@@ -116,6 +116,15 @@ def test_a_resume_before_the_stop_is_the_first_decision_and_one_before_the_onset
     figure = barge_figures({"interruption": [barge, score_barge(SOUND, [])]})
     assert figure["barge_in_decided_in_time"]["value"] == 0.5
     assert figure["barge_in_stopped_in_time"]["value"] == 0.0
+    assert figure["barge_in_first_stopped"]["value"] == 0.0
+    assert figure["barge_in_talked_over_ms"] == {"n": 1, "p50": 450.0, "p95": 450.0}
+
+
+def test_every_pause_over_a_sound_that_was_nothing_is_measured() -> None:
+    steps = [Step(1100, "pause"), Step(1500, "resume"), Step(1700, "pause"), Step(2300, "resume")]
+    figure = barge_figures({"laugh": [score_barge(SOUND, steps), score_barge(SOUND, [])]})
+    assert figure["false_pause_each_ms"] == {"n": 2, "p50": 500.0, "p95": 590.0}
+    assert figure["false_pause_in_time"]["value"] == 0.5
 
 
 def test_the_timeout_ends_every_silence_that_lasts() -> None:
@@ -213,6 +222,17 @@ def test_shifting_moves_every_wait_later(tmp_path: Path) -> None:
     ]
     assert waits[0] is not None
     assert waits[1] == pytest.approx(waits[0] + 200, abs=40)
+
+
+def test_a_dip_waits_for_the_words_that_were_asked_for_before_it(tmp_path: Path) -> None:
+    sound = np.concatenate((silent(1000), tone(300), silent(3400))).astype(np.int16)
+    heard = hear(Rendered(sound, 16_000, Truth(1000, 1300)))
+    stop = Item("x", "tuning", "interruption", (Part("Stop."),), "joe", 1, agent_text="We are open from nine to five.")
+    outputs = Answering(tmp_path, heard, text="Stop.")
+    steps = {step.what: step.at_ms for step in replay(Entry(stop, heard), outputs, TurnSettings())}
+    asked, dip = [ask.end / 16 for ask in outputs.asked if ask.kind == "text"][:2]
+    assert asked < steps["dip"]
+    assert dip >= asked + 80
 
 
 def test_a_cough_without_words_gives_the_floor_back(tmp_path: Path) -> None:

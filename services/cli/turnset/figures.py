@@ -3,6 +3,7 @@
 Intervals are bootstrapped over items: a caller's pauses and end are drawn together.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,9 @@ class Barge:
     resumed_right: bool
     # The first time that it was decided who has the floor, either way.
     decided_ms: float | None = None
+    # What it was, and how long each pause of the agent lasted.
+    decided: str = ""
+    pauses_ms: tuple[float, ...] = ()
 
 
 def score_barge(truth: Truth, steps: Sequence[Step]) -> Barge:
@@ -69,10 +73,13 @@ def score_barge(truth: Truth, steps: Sequence[Step]) -> Barge:
     in_time = not last_what or last_what[-1].at_ms <= truth.end_ms + RESUMED_WITHIN_MS
     right = first("stop") is None and pauses == resumes and in_time
     resume = last_what[-1].at_ms - truth.onset_ms if last_what and last_what[-1].what == "resume" else None
-    decided = (
-        step.at_ms - truth.onset_ms for step in last_what if step.what != "pause" and step.at_ms > truth.onset_ms
+    decided = next((step for step in last_what if step.what != "pause" and step.at_ms > truth.onset_ms), None)
+    lengths = tuple(
+        after.at_ms - before.at_ms for before, after in itertools.pairwise(last_what) if before.what == "pause"
     )
-    return Barge(first("pause"), resume, first("stop"), right, next(decided, None))
+    decided_ms = decided.at_ms - truth.onset_ms if decided is not None else None
+    what = decided.what if decided is not None else ""
+    return Barge(first("pause"), resume, first("stop"), right, decided_ms, what, lengths)
 
 
 def turns_at_defaults(turns: Sequence[Turn]) -> dict[str, Any]:
@@ -105,6 +112,12 @@ def barge_figures(by_kind: Mapping[str, Sequence[Barge]]) -> dict[str, Any]:
     false = [event for kind, events in by_kind.items() if kind != "interruption" for event in events]
     real = list(by_kind.get("interruption", ()))
     paused = [event for event in false if event.pause_ms is not None]
+    pauses_ms = [ms for event in paused for ms in event.pauses_ms]
+    over_ms = [
+        event.stop_ms - event.decided_ms
+        for event in real
+        if event.decided == "resume" and event.stop_ms is not None and event.decided_ms is not None
+    ]
     return {
         "false_barge_in_resumed": _rate([event.stop_ms is None and event.resumed_right for event in false]),
         "false_barge_in_undisturbed": _rate([event.pause_ms is None and event.stop_ms is None for event in false]),
@@ -115,9 +128,13 @@ def barge_figures(by_kind: Mapping[str, Sequence[Barge]]) -> dict[str, Any]:
         "barge_in_stopped_in_time": _rate([in_time(event.stop_ms) for event in real]),
         "barge_in_decided_ms": percentiles([event.decided_ms for event in real]),
         "barge_in_decided_in_time": _rate([in_time(event.decided_ms) for event in real]),
+        "barge_in_first_stopped": _rate([event.decided == "stop" for event in real]),
+        "barge_in_talked_over_ms": percentiles(over_ms),
         "false_pause_length_ms": percentiles(
             [e.resume_ms - e.pause_ms for e in paused if e.resume_ms is not None and e.pause_ms is not None]
         ),
+        "false_pause_each_ms": percentiles(pauses_ms),
+        "false_pause_in_time": _rate([ms <= DECIDE_WITHIN_MS for ms in pauses_ms]),
         "resumed_by_kind": {
             kind: _rate([event.stop_ms is None and event.resumed_right for event in events])
             for kind, events in by_kind.items()

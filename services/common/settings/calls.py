@@ -26,12 +26,10 @@ class TurnSettings(Section):
     endpoint_shift_ms: int = 0
     # Replies prepared before the turn is over: at most so many for one utterance.
     max_speculations: Annotated[int, Field(ge=0)] = 3
-    # Barge-in: playout pauses after so much speech; short sounds are given back by the second time, clear words stop
-    # at once, and a sound that is neither has until the last time to become words (twice that while it goes on).
+    # Barge-in: playout pauses after so much speech, and at the latest so long after the onset it is decided who has the
+    # floor: within 500 ms of the first sound, of which the onset is known to 20 ms (turns/barge_in.py).
     barge_in_pause_ms: Positive = 64
-    barge_in_decide_ms: Positive = 500
-    barge_in_stop_speech_ms: Positive = 350
-    barge_in_words_ms: Positive = 1000
+    barge_in_decide_ms: Positive = 475
     silence_reprompt_ms: Positive = 12_000
     # Silence is asked about so often (again, simpler, with an offer of keys or a person); then the call ends.
     max_reprompts: Annotated[int, Field(ge=0)] = 3

@@ -10,12 +10,18 @@ from services.orchestrator.turns import barge_in
 from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns import signals as on
 from services.orchestrator.turns.hearing import Hearing
-from services.orchestrator.turns.speech import SpeechDetector
+from services.orchestrator.turns.speech import RESUME_NS, SpeechDetector
 from services.orchestrator.turns.utterance import Utterance
 
 MS = 1_000_000
 # After a resume, a new sound must last so long to pause the agent again: a laugh comes in bursts.
 PAUSE_AGAIN_MS = 160
+# So long before a decision is due a sound must have begun.
+LEAST_TO_JUDGE_MS = 200
+# For an answer that is on its way a decision waits so much longer: to go on and stop at once is worse.
+AWAIT_MS = 50
+# A sound whose level has fallen for so long (two frames and what a frame is late) is hardly going on.
+SILENT_MS = 100
 
 
 class Floor:
@@ -55,7 +61,7 @@ class Floor:
             return []
         sound = self._sound(utterance, at_ns)
         out: list[do.Decision] = []
-        if not utterance.paused:
+        if not utterance.paused and not utterance.unproven:
             if utterance.resumed and (
                 utterance.wordless >= barge_in.WORDLESS_PARTIALS
                 or barge_in.is_backchannel(utterance.partial, self._hearing.lexicon)
@@ -67,21 +73,54 @@ class Floor:
                 return []
             utterance.paused = True
             out.append(do.PausePlayout(utterance.number))
+            if sound.since_onset_ms > self._settings.barge_in_decide_ms - LEAST_TO_JUDGE_MS:
+                # It was background so far; what pauses the agent has only begun.
+                utterance.new_sound(self._speech.voiced_ns - needed_ms * MS)
+                sound = self._sound(utterance, at_ns)
         so_far = barge_in.SoFar(
-            utterance.partial, utterance.agreed, utterance.wordless, utterance.told, utterance.answers
+            utterance.partial,
+            utterance.agreed,
+            utterance.wordless,
+            utterance.told,
+            utterance.answers,
+            utterance.told_before,
         )
-        verdict = barge_in.by_sound(self._settings, sound, so_far, self._overheard())
+        verdict = barge_in.by_sound(self._settings, sound, so_far, self._overheard(), self._decide_ms(utterance))
+        if utterance.unproven and verdict is not None and verdict[0] == "resume":
+            # So it was already.
+            return []
+        if verdict is not None and verdict[0] == "resume" and self._speech.voiced:
+            return out + self._give_back_unproven(utterance, verdict[1])
         return out + self._carry_out(verdict, utterance)
 
-    def ask_words(self, utterance: Utterance) -> list[do.Decision]:
-        """The sound lasts and nothing is decided: ask what it is."""
-        if not self.contested_by(utterance) or not utterance.paused or utterance.dipped or not self._speech.voiced:
+    def goes_on(self, utterance: Utterance) -> None:
+        """Speech after a dip is a new sound."""
+        if utterance.unproven:
+            utterance.new_sound(self._speech.voiced_ns - RESUME_NS)
+
+    def _give_back_unproven(self, utterance: Utterance, reason: str) -> list[do.Decision]:
+        self._heard_echo(reason)
+        utterance.paused, utterance.resumed, utterance.unproven = False, True, True
+        return [do.ResumePlayout(reason)]
+
+    def ask_words(self, utterance: Utterance, at_ns: int) -> list[do.Decision]:
+        """The sound lasts and it is not known what it is: ask."""
+        due_ns = self._ask_due_ns(utterance)
+        if due_ns is None or at_ns < due_ns:
             return []
-        due = sum(self._voiced_ms(utterance) >= ms for ms in barge_in.ASK_WORDS_MS)
-        if due <= utterance.words_asked:
+        utterance.words_asked = sum(at_ns >= utterance.burst_ns + ms * MS for ms in barge_in.ASK_WORDS_MS)
+        # It is over, as far as its level says: the dip is near, and asks for all of it.
+        over = not self._speech.voiced or at_ns - self._speech.last_voiced_ns > SILENT_MS * MS
+        if over:
             return []
-        utterance.words_asked = due
+        utterance.awaiting = True
         return [do.AskWords(utterance.number)]
+
+    def _ask_due_ns(self, utterance: Utterance) -> int | None:
+        asks = self.contested_by(utterance) and (utterance.paused or utterance.unproven) and not utterance.dipped
+        if not asks or not utterance.burst_ns or utterance.words_asked >= len(barge_in.ASK_WORDS_MS):
+            return None
+        return utterance.burst_ns + barge_in.ASK_WORDS_MS[utterance.words_asked] * MS
 
     def judge(self, utterance: Utterance) -> tuple[list[do.Decision], str]:
         """What the final text decides: the decisions, and why there is nothing to answer ("": there is)."""
@@ -106,13 +145,12 @@ class Floor:
         return ([] if self.protected else self._carry_out(verdict, utterance)), ""
 
     def deadline_ns(self, utterance: Utterance) -> int | None:
-        """When a paused agent is decided about by time alone."""
-        if not utterance.paused or self._speech.voiced:
-            # While frames of speech come, each of them is looked at.
-            return None
-        short = self._voiced_ms(utterance) < self._settings.barge_in_stop_speech_ms
-        decide_ms = self._settings.barge_in_decide_ms if short else self._settings.barge_in_words_ms
-        return utterance.burst_ns + decide_ms * MS
+        """When the recogniser is asked, or a paused agent is decided about, by time alone."""
+        decide_ns = utterance.burst_ns + self._decide_ms(utterance) * MS if utterance.paused else None
+        return min((at for at in (decide_ns, self._ask_due_ns(utterance)) if at is not None), default=None)
+
+    def _decide_ms(self, utterance: Utterance) -> int:
+        return self._settings.barge_in_decide_ms + (AWAIT_MS if utterance.awaiting else 0)
 
     def key_pressed(self, utterance: Utterance | None, at_ns: int) -> list[do.Decision]:
         """A digit takes the floor at once."""
@@ -127,15 +165,13 @@ class Floor:
         if not utterance.paused:
             return []
         utterance.paused, utterance.resumed = False, True
-        # What follows is a new sound.
-        utterance.voiced_before_ns, utterance.burst_ns = self._speech.voiced_ns, 0
-        utterance.words_asked, utterance.answers, utterance.told = 0, 0, None
+        utterance.new_sound(self._speech.voiced_ns)
         return [do.ResumePlayout(reason)]
 
     def _carry_out(self, verdict: barge_in.Verdict, utterance: Utterance) -> list[do.Decision]:
         match verdict:
             case ("stop", ("speech" | "words") as reason):
-                utterance.stopped, utterance.paused = True, False
+                utterance.stopped, utterance.paused, utterance.unproven = True, False, False
                 return [do.StopPlayout(utterance.number, utterance.onset_ns, reason)]
             case ("resume", reason):
                 self._heard_echo(reason)
