@@ -19,7 +19,7 @@ PAUSE_AGAIN_MS = 160
 # So long before a decision is due a sound must have begun.
 LEAST_TO_JUDGE_MS = 200
 # For an answer that is on its way a decision waits so much longer: to go on and stop at once is worse.
-AWAIT_MS = 50
+AWAIT_MS = 100
 # A sound whose level has fallen for so long (two frames and what a frame is late) is hardly going on.
 SILENT_MS = 100
 
