@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from services.common.settings import TurnSettings
 from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns import signals as on
-from services.orchestrator.turns.floor import AWAIT_MS
 from tests.orchestrator.turn_world import CLOSING, FRAME_MS, MS, World
 
 TEXTS = ["", "Yes.", "okay", "I want to", "Book a flight to Rome.", "mm-hmm", "stop"]
@@ -126,7 +125,7 @@ def test_no_pause_of_the_agent_is_longer_than_a_decision_takes(script: list[tupl
     world = World()
     play(world, script)
     world.wait(1_000)
-    most_ms = TurnSettings().barge_in_decide_ms + AWAIT_MS + FRAME_MS
+    most_ms = TurnSettings().barge_in_latest_ms + FRAME_MS
     paused_ms = None
     for at_ms, decision in world.log:
         match decision:

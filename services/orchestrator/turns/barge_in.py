@@ -35,8 +35,13 @@ LEAST_ANSWERS = 2
 TOLD_LOGPROB = -0.6
 OVERLAP_MS = 420
 # Somebody as loud as the caller who still speaks then is the caller, with whatever words, if they are not a listener's.
-# On a quiet line only: in a noisy one voices go on behind a cough.
 LONG_OVERLAP_MS = 680
+# A sound whose level has fallen for so long (two frames and what a frame is late) is hardly going on.
+SILENT_MS = 100
+# For an answer that is on its way a decision waits so much longer: to go on and stop at once is worse. Not about a
+# sound so short: it is a cough.
+AWAIT_MS = 100
+SHORT_MS = 350
 # So much of it must have been voiced: bursts with gaps are a laugh.
 OVERLAP_VOICED = 0.8
 # Of unsure words, the least to be words at all; and where noise may be taken for words.
@@ -68,6 +73,8 @@ class Sound:
     since_onset_ms: float
     voiced_ms: float
     still_speaking: bool
+    # Since its level fell, as far as frames have told.
+    silent_ms: float = 0.0
     distant: bool = False
     below_usual_db: float | None = None
     # The line is: other voices may be heard in it.
@@ -169,19 +176,29 @@ class SoFar:
     told: Told | None = None
     answers: int = 0
     told_before: str = ""
+    # An answer, or the text of a dip, is on its way.
+    awaiting: bool = False
 
 
-def by_sound(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overheard, decide_ms: int) -> Verdict:
-    """Before a final text: what the sound and the words so far decide, at the latest so long after the onset.
+def by_sound(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overheard) -> Verdict:
+    """Before a final text: what the sound and the words so far decide.
 
-    What speaks for an interruption stops the agent as soon as it is known, also after that. Without it the floor is
-    given back then, whatever goes on: a stop can follow a resume, and nothing gives back a turn that was stopped.
+    What speaks for an interruption stops the agent as soon as it is known, also after the agent went on. What speaks
+    against it, or that the sound has ended, gives the floor back at `barge_in_decide_ms`. Nobody is talked over who
+    still speaks then and may be the caller: that is decided at `barge_in_latest_ms`.
     """
     if (taken := _taken(settings, sound, so_far, over)) is not None:
         return "stop", taken
-    if sound.since_onset_ms < decide_ms:
+    late_ms = sound.since_onset_ms - settings.barge_in_decide_ms
+    if late_ms < 0:
         return None
-    return "resume", _nothing(sound, so_far, over)
+    if (reason := _nothing(sound, so_far, over)) is not None:
+        return "resume", reason
+    in_time = sound.since_onset_ms < settings.barge_in_latest_ms
+    awaited = so_far.awaiting and late_ms < AWAIT_MS and sound.voiced_ms >= SHORT_MS
+    if in_time and (awaited or _goes_on(sound)):
+        return None
+    return "resume", "no words yet" if sound.still_speaking else "short sound"
 
 
 def _taken(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overheard) -> Taken | None:
@@ -202,8 +219,8 @@ def _taken(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overheard)
     return "speech" if silent and long and sound.still_speaking else None
 
 
-def _nothing(sound: Sound, so_far: SoFar, over: Overheard) -> str:
-    """Why the agent goes on."""
+def _nothing(sound: Sound, so_far: SoFar, over: Overheard) -> str | None:
+    """What is known against an interruption; None: nothing."""
     if sound.distant:
         return "background"
     told = so_far.told.text if so_far.told is not None else ""
@@ -211,7 +228,14 @@ def _nothing(sound: Sound, so_far: SoFar, over: Overheard) -> str:
         heard = by_words(text, sound, over)
         if text and heard is not None and heard[0] == "resume":
             return heard[1]
-    return "no words yet" if sound.still_speaking else "short sound"
+    wordless = sound.noisy and so_far.answers >= LEAST_ANSWERS and not (told or so_far.told_before)
+    return "no words" if wordless else None
+
+
+def _goes_on(sound: Sound) -> bool:
+    """Somebody speaks at this moment, as loud as the caller."""
+    quieter = sound.below_usual_db is not None and sound.below_usual_db >= ECHO_DB
+    return sound.still_speaking and sound.silent_ms < SILENT_MS and not quieter
 
 
 def _by_overlap(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overheard) -> Taken | None:
@@ -228,7 +252,8 @@ def _by_overlap(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overh
         return None
     if words and told.likely(over.lexicon, noisy=sound.noisy) and sound.since_onset_ms >= OVERLAP_MS:
         return "words"
-    if sound.noisy or sound.since_onset_ms < LONG_OVERLAP_MS or so_far.answers < LEAST_ANSWERS:
+    # In a noisy line voices go on behind a cough.
+    if sound.noisy or sound.since_onset_ms < LONG_OVERLAP_MS or not so_far.answers:
         return None
     listening = any(is_backchannel(text, over.lexicon) for text in (told.text, so_far.told_before, so_far.partial))
     return None if listening else "speech"

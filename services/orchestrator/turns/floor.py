@@ -18,10 +18,6 @@ MS = 1_000_000
 PAUSE_AGAIN_MS = 160
 # So long before a decision is due a sound must have begun.
 LEAST_TO_JUDGE_MS = 200
-# For an answer that is on its way a decision waits so much longer: to go on and stop at once is worse.
-AWAIT_MS = 100
-# A sound whose level has fallen for so long (two frames and what a frame is late) is hardly going on.
-SILENT_MS = 100
 
 
 class Floor:
@@ -36,6 +32,8 @@ class Floor:
         self._echo_below_db: float | None = None
         self.agent: on.AgentPhase = "idle"
         self.protected = False
+        # When the contest was last looked at.
+        self._seen_ns = 0
 
     @property
     def agent_idle(self) -> bool:
@@ -59,6 +57,7 @@ class Floor:
         """What the sound so far decides."""
         if not self.contested_by(utterance):
             return []
+        self._seen_ns = at_ns
         sound = self._sound(utterance, at_ns)
         out: list[do.Decision] = []
         if not utterance.paused and not utterance.unproven:
@@ -84,24 +83,22 @@ class Floor:
             utterance.told,
             utterance.answers,
             utterance.told_before,
+            utterance.awaiting or (utterance.dipped and utterance.text is None),
         )
-        verdict = barge_in.by_sound(self._settings, sound, so_far, self._overheard(), self._decide_ms(utterance))
-        if utterance.unproven and verdict is not None and verdict[0] == "resume":
+        verdict = barge_in.by_sound(self._settings, sound, so_far, self._overheard())
+        if verdict is None or verdict[0] == "stop":
+            return out + self._carry_out(verdict, utterance)
+        if utterance.unproven:
             # So it was already.
             return []
-        if verdict is not None and verdict[0] == "resume" and self._speech.voiced:
-            return out + self._give_back_unproven(utterance, verdict[1])
-        return out + self._carry_out(verdict, utterance)
+        self._heard_echo(verdict[1])
+        utterance.paused, utterance.resumed, utterance.unproven = False, True, True
+        return [*out, do.ResumePlayout(verdict[1])]
 
     def goes_on(self, utterance: Utterance) -> None:
         """Speech after a dip is a new sound."""
         if utterance.unproven:
             utterance.new_sound(self._speech.voiced_ns - RESUME_NS)
-
-    def _give_back_unproven(self, utterance: Utterance, reason: str) -> list[do.Decision]:
-        self._heard_echo(reason)
-        utterance.paused, utterance.resumed, utterance.unproven = False, True, True
-        return [do.ResumePlayout(reason)]
 
     def ask_words(self, utterance: Utterance, at_ns: int) -> list[do.Decision]:
         """The sound lasts and it is not known what it is: ask."""
@@ -110,7 +107,7 @@ class Floor:
             return []
         utterance.words_asked = sum(at_ns >= utterance.burst_ns + ms * MS for ms in barge_in.ASK_WORDS_MS)
         # It is over, as far as its level says: the dip is near, and asks for all of it.
-        over = not self._speech.voiced or at_ns - self._speech.last_voiced_ns > SILENT_MS * MS
+        over = not self._speech.voiced or self._silent_ms(at_ns) > barge_in.SILENT_MS
         if over:
             return []
         utterance.awaiting = True
@@ -146,11 +143,18 @@ class Floor:
 
     def deadline_ns(self, utterance: Utterance) -> int | None:
         """When the recogniser is asked, or a paused agent is decided about, by time alone."""
-        decide_ns = utterance.burst_ns + self._decide_ms(utterance) * MS if utterance.paused else None
-        return min((at for at in (decide_ns, self._ask_due_ns(utterance)) if at is not None), default=None)
+        return min((at for at in (self._decide_ns(utterance), self._ask_due_ns(utterance)) if at), default=None)
 
-    def _decide_ms(self, utterance: Utterance) -> int:
-        return self._settings.barge_in_decide_ms + (AWAIT_MS if utterance.awaiting else 0)
+    def _decide_ns(self, utterance: Utterance) -> int | None:
+        """The next of the times at which a paused agent may be let go on; all are behind the onset."""
+        if not utterance.paused:
+            return None
+        decide_ms, latest_ms = self._settings.barge_in_decide_ms, self._settings.barge_in_latest_ms
+        times = sorted((decide_ms, decide_ms + barge_in.AWAIT_MS, latest_ms))
+        return next((at for ms in times if (at := utterance.burst_ns + ms * MS) > self._seen_ns), None)
+
+    def _silent_ms(self, at_ns: int) -> float:
+        return (at_ns - self._speech.last_voiced_ns) / MS
 
     def key_pressed(self, utterance: Utterance | None, at_ns: int) -> list[do.Decision]:
         """A digit takes the floor at once."""
@@ -197,6 +201,7 @@ class Floor:
             since_onset_ms=(at_ns - utterance.burst_ns) / MS if utterance.burst_ns else 0.0,
             voiced_ms=voiced_ms,
             still_speaking=self._speech.voiced,
+            silent_ms=self._silent_ms(at_ns),
             distant=level.distant(self._speech.level_db) or (above_db is not None and above_db < barge_in.MURMUR_DB),
             below_usual_db=level.below_usual_db(self._speech.level_db),
             noisy=above_db is not None and above_db < barge_in.NOISY_DB,

@@ -67,7 +67,7 @@ class Utterance:
     # The contest with the agent: the sound being judged began at `burst_ns` (0: not yet), after this much speech.
     paused: bool = False
     resumed: bool = False
-    # It was, before anything was known of the sound that still goes on: what comes to be known of it still decides.
+    # It was, by time: what comes to be known of the sound still decides.
     unproven: bool = False
     stopped: bool = False
     burst_ns: int = 0
