@@ -38,9 +38,7 @@ OVERLAP_MS = 420
 LONG_OVERLAP_MS = 680
 # A sound whose level has fallen for so long (two frames and what a frame is late) is hardly going on.
 SILENT_MS = 100
-# For an answer that is on its way a decision waits so much longer: to go on and stop at once is worse. Not about a
-# sound so short: it is a cough.
-AWAIT_MS = 100
+# A sound so short is a cough: no answer is awaited.
 SHORT_MS = 350
 # So much of it must have been voiced: bursts with gaps are a laugh.
 OVERLAP_VOICED = 0.8
@@ -184,18 +182,18 @@ def by_sound(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overhear
     """Before a final text: what the sound and the words so far decide.
 
     What speaks for an interruption stops the agent as soon as it is known, also after the agent went on. What speaks
-    against it, or that the sound has ended, gives the floor back at `barge_in_decide_ms`. Nobody is talked over who
-    still speaks then and may be the caller: that is decided at `barge_in_latest_ms`.
+    against it, or that a short sound has ended, gives the floor back at `barge_in_decide_ms`. Nobody is talked over
+    who still speaks then and may be the caller, and words that are on their way are waited for: that is decided at
+    `barge_in_latest_ms`.
     """
     if (taken := _taken(settings, sound, so_far, over)) is not None:
         return "stop", taken
-    late_ms = sound.since_onset_ms - settings.barge_in_decide_ms
-    if late_ms < 0:
+    if sound.since_onset_ms < settings.barge_in_decide_ms:
         return None
     if (reason := _nothing(sound, so_far, over)) is not None:
         return "resume", reason
     in_time = sound.since_onset_ms < settings.barge_in_latest_ms
-    awaited = so_far.awaiting and late_ms < AWAIT_MS and sound.voiced_ms >= SHORT_MS
+    awaited = so_far.awaiting and sound.voiced_ms >= SHORT_MS
     if in_time and (awaited or _goes_on(sound)):
         return None
     return "resume", "no words yet" if sound.still_speaking else "short sound"

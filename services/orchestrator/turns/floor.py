@@ -150,7 +150,7 @@ class Floor:
         if not utterance.paused:
             return None
         decide_ms, latest_ms = self._settings.barge_in_decide_ms, self._settings.barge_in_latest_ms
-        times = sorted((decide_ms, decide_ms + barge_in.AWAIT_MS, latest_ms))
+        times = sorted((decide_ms, latest_ms))
         return next((at for ms in times if (at := utterance.burst_ns + ms * MS) > self._seen_ns), None)
 
     def _silent_ms(self, at_ns: int) -> float:
