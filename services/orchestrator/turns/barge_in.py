@@ -248,13 +248,20 @@ def _by_overlap(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overh
     quieter = sound.below_usual_db is not None and sound.below_usual_db >= ECHO_DB
     if not goes_on or quieter:
         return None
-    if words and told.likely(over.lexicon, noisy=sound.noisy) and sound.since_onset_ms >= OVERLAP_MS:
+    # The first question may come in the middle of a word.
+    again = so_far.answers >= LEAST_ANSWERS and sound.since_onset_ms >= OVERLAP_MS
+    if words and again and told.likely(over.lexicon, noisy=sound.noisy):
         return "words"
     # In a noisy line voices go on behind a cough.
     if sound.noisy or sound.since_onset_ms < LONG_OVERLAP_MS or not so_far.answers:
         return None
-    listening = any(is_backchannel(text, over.lexicon) for text in (told.text, so_far.told_before, so_far.partial))
+    listening = any(_listens(text, over.lexicon) for text in (told.text, so_far.told_before, so_far.partial))
     return None if listening else "speech"
+
+
+def _listens(text: str, lexicon: Lexicon) -> bool:
+    """A listener's words, or what sounds like them."""
+    return is_backchannel(text, lexicon) or _like_listening(words_of(text), lexicon)
 
 
 def _believed(told: Told, so_far: SoFar, settings: TurnSettings, sound: Sound, over: Overheard) -> bool:
@@ -264,7 +271,6 @@ def _believed(told: Told, so_far: SoFar, settings: TurnSettings, sound: Sound, o
     command = is_command(told.text, over.lexicon)
     if told.sure(settings.low_score_no_speech):
         words = words_of(told.text)
-        # The first question may come in the middle of a word.
         whole = len(words) >= LEAST_PARTIAL_WORDS or so_far.answers >= LEAST_ANSWERS
         return command or (whole and not _like_listening(words, over.lexicon))
     if not command or told.logprob < LEAST_TOLD_LOGPROB:
