@@ -1,5 +1,7 @@
 """When it is decided who has the floor, and what the recogniser says of a sound that still goes on."""
 
+from dataclasses import replace
+
 import pytest
 
 from services.common.settings import TurnSettings
@@ -31,7 +33,7 @@ def judged(sound: barge_in.Sound, so_far: barge_in.SoFar) -> barge_in.Verdict:
     return barge_in.by_sound(TurnSettings(), sound, so_far, over)
 
 
-def noisy(partial: str = "", agreed: str = "", wordless: int = 0, since_ms: float = 700) -> barge_in.Verdict:
+def noisy(partial: str = "", agreed: str = "", wordless: int = 0, since_ms: float = 800) -> barge_in.Verdict:
     sound = barge_in.Sound(since_ms, 0.9 * since_ms, still_speaking=True, noisy=True)
     return judged(sound, barge_in.SoFar(partial, agreed, wordless))
 
@@ -192,14 +194,14 @@ def test_a_decision_waits_for_the_text_of_a_dip_that_is_on_its_way() -> None:
 
 
 def test_words_after_the_agent_went_on_stop_it_without_a_second_pause() -> None:
-    world = contested(736)
+    world = contested(800)
     assert world.made(do.ResumePlayout)
     world.partial("but I never ordered that")
     assert len(world.made(do.PausePlayout)) == len(world.made(do.StopPlayout)) == 1
 
 
 def test_after_the_agent_went_on_a_sound_behind_a_pause_is_a_new_one() -> None:
-    world = contested(736)
+    world = contested(800)
     world.silence(256)
     world.speech(256)
     assert len(world.made(do.PausePlayout)) == 2
@@ -241,7 +243,7 @@ def test_somebody_as_loud_as_the_caller_who_still_speaks_has_the_floor_without_w
 
 @pytest.mark.parametrize(("told", "still"), [("okay okay", True), ("Hi, right.", True), ("", False)])
 def test_a_long_listening_sound_or_one_with_gaps_is_left_to_its_words(told: str, still: bool) -> None:
-    sound = barge_in.Sound(700, 650 if still else 400, still_speaking=True)
+    sound = barge_in.Sound(800, 750 if still else 450, still_speaking=True)
     verdict = judged(sound, barge_in.SoFar(told=barge_in.Told(told, -0.9), answers=2))
     assert verdict is not None
     assert verdict[0] == "resume"
@@ -284,3 +286,10 @@ def test_unsure_words_that_sound_like_a_listeners_are_and_sure_ones_are_words() 
         world.silence(210)
         world.text("Okay, look.", logprob=logprob)
         assert len(world.made(do.StopPlayout)) == stops
+
+
+def test_words_that_could_break_off_have_not_while_the_sound_goes_on() -> None:
+    sound = barge_in.Sound(500, 440, still_speaking=True)
+    so_far = barge_in.SoFar(told=barge_in.Told("I have", -0.8), answers=2)
+    assert judged(sound, so_far) is None
+    assert judged(replace(sound, silent_ms=150), so_far) == ("resume", "unfinished")

@@ -31,7 +31,7 @@ class TurnSettings(Section):
     # who still speaks then and of whom nothing is known, until the last time (turns/barge_in.py).
     barge_in_pause_ms: Positive = 64
     barge_in_decide_ms: Positive = 475
-    barge_in_latest_ms: Positive = 680
+    barge_in_latest_ms: Positive = 750
     silence_reprompt_ms: Positive = 12_000
     # Silence is asked about so often (again, simpler, with an offer of keys or a person); then the call ends.
     max_reprompts: Annotated[int, Field(ge=0)] = 3

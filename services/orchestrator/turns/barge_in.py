@@ -224,7 +224,9 @@ def _nothing(sound: Sound, so_far: SoFar, over: Overheard) -> str | None:
     told = so_far.told.text if so_far.told is not None else ""
     for text in (told, so_far.partial):
         heard = by_words(text, sound, over)
-        if text and heard is not None and heard[0] == "resume":
+        # What goes on has not broken off.
+        breaks_off = heard == ("resume", "unfinished") and _goes_on(sound)
+        if text and heard is not None and heard[0] == "resume" and not breaks_off:
             return heard[1]
     wordless = sound.noisy and so_far.answers >= LEAST_ANSWERS and not (told or so_far.told_before)
     return "no words" if wordless else None
