@@ -293,3 +293,23 @@ def test_words_that_could_break_off_have_not_while_the_sound_goes_on() -> None:
     so_far = barge_in.SoFar(told=barge_in.Told("I have", -0.8), answers=2)
     assert judged(sound, so_far) is None
     assert judged(replace(sound, silent_ms=150), so_far) == ("resume", "unfinished")
+
+
+def test_a_reply_that_nobody_has_heard_yet_waits_for_as_long_as_the_caller_speaks_on() -> None:
+    world = World()
+    world.agent("pending")
+    world.speech(1_900)
+    assert world.made(do.PausePlayout)
+    assert not world.made(do.ResumePlayout)
+    world.silence(210)
+    world.text("and to the airport, please.")
+    assert len(world.made(do.StopPlayout)) == 1
+
+
+def test_a_cough_before_the_reply_delays_it_no_longer_than_one_over_it() -> None:
+    world = World()
+    world.agent("pending")
+    onset_ms = world.now_ms
+    world.speech(192)
+    world.silence(640)
+    assert world.when(do.ResumePlayout) <= onset_ms + 500

@@ -38,6 +38,8 @@ OVERLAP_MS = 420
 LONG_OVERLAP_MS = 680
 # A sound whose level has fallen for so long (two frames and what a frame is late) is hardly going on.
 SILENT_MS = 100
+# So long after a sound a reply that nobody has heard yet waits for its text.
+UNHEARD_MS = 1_000
 # A sound so short is a cough: no answer is awaited.
 SHORT_MS = 350
 # So much of it must have been voiced: bursts with gaps are a laugh.
@@ -71,6 +73,8 @@ class Sound:
     since_onset_ms: float
     voiced_ms: float
     still_speaking: bool
+    # The agent was paused before it was heard: a reply that waits leaves no hole.
+    unheard: bool = False
     # Since its level fell, as far as frames have told.
     silent_ms: float = 0.0
     distant: bool = False
@@ -189,6 +193,9 @@ def by_sound(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overhear
     if (taken := _taken(settings, sound, so_far, over)) is not None:
         return "stop", taken
     if sound.since_onset_ms < settings.barge_in_decide_ms:
+        return None
+    if sound.unheard and not sound.distant and sound.voiced_ms >= SHORT_MS and sound.silent_ms < UNHEARD_MS:
+        # The caller's own next words, mostly: the end of the turn came too early. Their text decides.
         return None
     if (reason := _nothing(sound, so_far, over)) is not None:
         return "resume", reason

@@ -70,7 +70,7 @@ class Floor:
             needed_ms = PAUSE_AGAIN_MS if utterance.resumed else self._settings.barge_in_pause_ms
             if sound.voiced_ms < needed_ms or utterance.dipped or sound.distant:
                 return []
-            utterance.paused = True
+            utterance.paused, utterance.unheard = True, self.agent == "pending"
             out.append(do.PausePlayout(utterance.number))
             if sound.since_onset_ms > self._settings.barge_in_decide_ms - LEAST_TO_JUDGE_MS:
                 # It was background so far; what pauses the agent has only begun.
@@ -150,8 +150,10 @@ class Floor:
         if not utterance.paused:
             return None
         decide_ms, latest_ms = self._settings.barge_in_decide_ms, self._settings.barge_in_latest_ms
-        times = sorted((decide_ms, latest_ms))
-        return next((at for ms in times if (at := utterance.burst_ns + ms * MS) > self._seen_ns), None)
+        due = [utterance.burst_ns + decide_ms * MS, utterance.burst_ns + latest_ms * MS]
+        if utterance.unheard:
+            due.append(self._speech.last_voiced_ns + barge_in.UNHEARD_MS * MS)
+        return min((at for at in due if at > self._seen_ns), default=None)
 
     def _silent_ms(self, at_ns: int) -> float:
         return (at_ns - self._speech.last_voiced_ns) / MS
@@ -201,6 +203,7 @@ class Floor:
             since_onset_ms=(at_ns - utterance.burst_ns) / MS if utterance.burst_ns else 0.0,
             voiced_ms=voiced_ms,
             still_speaking=self._speech.voiced,
+            unheard=utterance.unheard,
             silent_ms=self._silent_ms(at_ns),
             distant=level.distant(self._speech.level_db) or (above_db is not None and above_db < barge_in.MURMUR_DB),
             below_usual_db=level.below_usual_db(self._speech.level_db),

@@ -66,6 +66,8 @@ class Utterance:
     in_this_dip: int = 0
     # The contest with the agent: the sound being judged began at `burst_ns` (0: not yet), after this much speech.
     paused: bool = False
+    # What it paused had not been heard yet.
+    unheard: bool = False
     resumed: bool = False
     # It was, by time: what comes to be known of the sound still decides.
     unproven: bool = False
