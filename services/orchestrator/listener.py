@@ -15,7 +15,6 @@ from services.orchestrator.clients.asr import AsrCall, AsrConfig, Kind
 from services.orchestrator.faults import ServiceName
 from services.orchestrator.media.audio import MODEL_RATE_HZ, AudioIn, ModelFrame
 from services.orchestrator.media.front_end import FrontEnd
-from services.orchestrator.text_marks import Marks, TextMarks
 from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns import signals as on
 from services.pb.trunkline.asr.v1 import asr_pb2 as pb
@@ -55,7 +54,8 @@ class Listener:
         # Up to where the open utterance's audio was given to the recogniser; None: no utterance.
         self._given: int | None = None
         self.held = False
-        self._marks = TextMarks()
+        # The recogniser was asked for the words while speech goes on: its next final is the answer.
+        self._words_asked = False
         # Hears the words of the open utterance that will not change.
         self.on_stable: Callable[[str], None] = lambda text: None
 
@@ -106,19 +106,24 @@ class Listener:
                 self._start(decision, now_ns)
             case do.PauseSpeech(utterance, last_voiced_ns):
                 self._ctx.log(ev.SpeechPaused(at_ns=now_ns, utterance=utterance, last_voiced_ns=last_voiced_ns))
-                self._mark(self._marks.dip(), utterance)
+                self._give()
+                self._words_answered(utterance)
+                self._asr.mark(Kind.KIND_SPEECH_PAUSED, utterance, self._ctx.settings.asr.final_deadline_ms)
                 self._ask_turn_model(utterance)
-            case do.AskWords(utterance):
-                self._mark(self._marks.ask(), utterance)
+            case do.AskWords(utterance) if not self._words_asked:
+                self._give()
+                self._words_asked = True
+                self._asr.mark(Kind.KIND_SPEECH_PAUSED, utterance, self._ctx.settings.asr.final_deadline_ms)
             case do.AskTurnModel(utterance):
                 self._ask_turn_model(utterance)
             case do.ResumeSpeech(utterance):
                 self._ctx.log(ev.SpeechResumed(at_ns=now_ns, utterance=utterance))
                 self._drop_prediction()
                 self._final = None
-                self._mark(self._marks.speech(), utterance)
+                self._give()
+                self._asr.mark(Kind.KIND_SPEECH_RESUMED, utterance)
             case do.Finalize(utterance):
-                self._mark(self._marks.final(), utterance)
+                self._asr.mark(Kind.KIND_FINALIZE, utterance, self._ctx.settings.asr.final_deadline_ms)
             case do.EndTurn(utterance) | do.UnclearTurn(utterance):
                 self._end(Kind.KIND_FINALIZE, utterance)
             case do.Discard(utterance) | do.FailTurn(utterance):
@@ -147,16 +152,14 @@ class Listener:
             self._asr.audio(self._audio.since(self._given))
             self._given = self._audio.position
 
-    def _mark(self, marks: Marks, utterance: int) -> None:
-        """Each of all the audio there is by now."""
-        deadline_ms = self._ctx.settings.asr.final_deadline_ms
-        for kind in marks:
-            self._give()
-            self._asr.mark(kind, utterance, 0 if kind == Kind.KIND_SPEECH_RESUMED else deadline_ms)
+    def _words_answered(self, utterance: int) -> None:
+        """As for the recogniser, speech has paused since it was asked for the words."""
+        if self._words_asked:
+            self._words_asked = False
+            self._asr.mark(Kind.KIND_SPEECH_RESUMED, utterance)
 
     def _end(self, kind: pb.Mark.Kind.ValueType, utterance: int) -> None:
-        self._given = None
-        self._marks.over()
+        self._given, self._words_asked = None, False
         self._drop_prediction()
         self._asr.end(kind, utterance)
 
@@ -212,8 +215,8 @@ class Listener:
     def on_final(self, final: pb.Final) -> None:
         """Text up to the dip, or the end."""
         now_ns = self._ctx.clock.now_ns()
-        if self._marks.asked:
-            self._mark(self._marks.answered(), final.utterance_id)
+        if self._words_asked:
+            self._words_answered(final.utterance_id)
             doubts = (final.avg_logprob, final.no_speech_prob)
             none, text = Personal("", "transcript"), Personal(final.text, "transcript")
             number = final.utterance_id
@@ -239,9 +242,9 @@ class Listener:
 
     def on_utterance_error(self, error: pb.UtteranceError) -> None:
         """The recogniser could not decode the utterance."""
-        if self._marks.asked:
+        if self._words_asked:
             # The next partial text, or the dip, will tell.
-            self._mark(self._marks.answered(), error.utterance_id)
+            self._words_answered(error.utterance_id)
             return
         self._feed(on.FinalFailed(self._ctx.clock.now_ns(), error.utterance_id))
 

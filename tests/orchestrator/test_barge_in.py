@@ -2,12 +2,15 @@
 
 import pytest
 
+from services.common.settings import TurnSettings
+from services.orchestrator.turns import barge_in
 from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns import signals as on
 from services.orchestrator.turns.barge_in import is_backchannel
 from services.orchestrator.turns.echo import is_echo
-from services.orchestrator.turns.expectation import Expectation
+from services.orchestrator.turns.expectation import OPEN, Expectation
 from services.orchestrator.turns.lexicon import lexicon
+from services.orchestrator.turns.utterance import Utterance
 from tests.orchestrator.turn_world import MS, World
 
 SAYING = "Your parcel left the warehouse on Monday and it will arrive on Wednesday before noon."
@@ -47,7 +50,7 @@ def test_a_backchannel_is_no_interruption(text: str) -> None:
     world.speech(400)
     world.silence(210)
     world.text(text)
-    assert len(world.made(do.ResumePlayout)) == 1
+    assert world.made(do.ResumePlayout) == [do.ResumePlayout("backchannel")]
     assert world.made(do.Discard) == [do.Discard(1, "backchannel")]
     assert not world.made(do.StopPlayout, do.EndTurn)
 
@@ -93,8 +96,7 @@ def test_a_long_listening_sound_is_not_taken_for_an_interruption_before_its_word
     world.speech(700)
     world.silence(210)
     world.text("Uh-huh, okay.")
-    assert len(world.made(do.ResumePlayout)) == 1
-    assert world.made(do.Discard) == [do.Discard(1, "backchannel")]
+    assert world.made(do.ResumePlayout) == [do.ResumePlayout("backchannel")]
     assert not world.made(do.StopPlayout)
 
 
@@ -242,9 +244,8 @@ def test_misheard_echo_sounds_like_what_the_agent_says(
 def test_the_agents_own_voice_does_not_stop_it() -> None:
     world = World()
     world.agent("speaking", saying=SAYING)
-    world.speech(400)
+    world.speech(600)
     world.partial("the warehouse on Monday")
-    world.speech(200)
     assert world.made(do.ResumePlayout) == [do.ResumePlayout("echo")]
     world.silence(210)
     world.text("The warehouse on Monday.")
@@ -340,3 +341,169 @@ def test_a_yes_before_the_question_is_finished_is_an_answer_only_to_a_question_t
     world.silence(210)
     world.text("Yeah.")
     assert len(world.made(do.StopPlayout)) == stopped
+
+
+def test_settings_can_decide_sooner() -> None:
+    world = World(TurnSettings(barge_in_words_ms=500))
+    world.agent("speaking")
+    onset_ms = world.now_ms
+    world.speech(1_200)
+    assert world.when(do.StopPlayout) <= onset_ms + 1_032
+
+
+# ---- noise that is taken for words
+
+
+def noisy(partial: str = "", agreed: str = "", wordless: int = 0, since_ms: float = 700) -> barge_in.Verdict:
+    sound = barge_in.Sound(since_ms, 600, still_speaking=True, noisy=True)
+    over = barge_in.Overheard(lexicon("en"), OPEN)
+    return barge_in.by_sound(TurnSettings(), sound, barge_in.SoFar(partial, agreed, wordless), over)
+
+
+def test_on_a_noisy_line_words_are_believed_when_the_next_partial_agrees() -> None:
+    assert noisy("have a good night") is None
+    assert noisy("stop I mean", agreed="stop i mean") == ("stop", "words")
+
+
+def test_a_sound_in_which_the_recogniser_hears_no_words_gives_the_floor_back() -> None:
+    assert noisy(wordless=1, since_ms=1_200) is None
+    assert noisy(wordless=2, since_ms=900) is None
+    assert noisy(wordless=2, since_ms=1_200) == ("resume", "no words")
+
+
+def test_partials_agree_on_the_words_they_begin_with() -> None:
+    utterance = Utterance(1, 0)
+    utterance.partial_came("Where the weather.")
+    assert utterance.agreed == ""
+    utterance.partial_came("I want to stop")
+    assert utterance.agreed == ""
+    utterance.partial_came("I want to stop this")
+    assert utterance.agreed == "i want to stop"
+    utterance.partial_came("")
+    utterance.partial_came("")
+    assert (utterance.agreed, utterance.wordless) == ("", 2)
+
+
+def asked_words(world: World, text: str, logprob: float = -0.2) -> None:
+    """What the recogniser answers when it is asked in the middle of the sound."""
+    world.feed(on.PartialText(world.now_ms * MS, world.utterance, text, True, logprob))
+
+
+def contested(ms: int, level_db: float | None = None) -> World:
+    world = World()
+    world.agent("speaking", saying=SAYING)
+    world.speech(ms, level_db)
+    return world
+
+
+def test_the_recogniser_is_asked_in_time_to_decide_within_500_ms() -> None:
+    world = World()
+    world.agent("speaking", saying=SAYING)
+    onset_ms = world.now_ms
+    world.speech(416)
+    assert world.when(do.AskWords) <= onset_ms + 352
+    asked_words(world, "No.")
+    assert world.when(do.StopPlayout) <= onset_ms + 500
+
+
+@pytest.mark.parametrize(("text", "logprob"), [("Okay", -0.1), ("Stop", -0.9), ("", -0.1), ("your parcel left", -0.1)])
+def test_an_answer_that_is_a_listening_sound_doubtful_or_our_own_voice_stops_nobody(text: str, logprob: float) -> None:
+    world = contested(416)
+    asked_words(world, text, logprob)
+    assert not world.made(do.StopPlayout)
+
+
+def test_the_recogniser_is_asked_once_more_when_a_listening_sound_goes_on() -> None:
+    world = contested(416)
+    asked_words(world, "Yeah")
+    world.speech(320)
+    assert len(world.made(do.AskWords)) == 2
+    asked_words(world, "Yeah I'll take")
+    assert len(world.made(do.StopPlayout)) == 1
+    world.speech(2_000)
+    assert len(world.made(do.AskWords)) == 2
+
+
+def test_nobody_is_asked_what_an_uncontested_turn_is() -> None:
+    world = World()
+    world.speech(3_000)
+    assert not world.made(do.AskWords)
+
+
+@pytest.mark.parametrize("text", ["about this", "wait", "hold on"])
+def test_unsure_words_take_the_floor_when_the_sound_goes_on(text: str) -> None:
+    world = contested(416)
+    onset_ms = world.now_ms - 416
+    asked_words(world, text, -1.1)
+    assert not world.made(do.StopPlayout)
+    world.speech(96)
+    assert world.when(do.StopPlayout) <= onset_ms + 512
+
+
+@pytest.mark.parametrize("text", ["God", "go get it", "all rest", "F f", ""])
+def test_a_listening_sound_misheard_takes_the_floor_from_nobody(text: str) -> None:
+    world = contested(416)
+    asked_words(world, text, -1.1)
+    world.speech(128)
+    world.silence(210)
+    world.text("")
+    assert not world.made(do.StopPlayout)
+    assert len(world.made(do.ResumePlayout)) == 1
+
+
+def test_somebody_as_loud_as_the_caller_who_still_speaks_has_the_floor_without_words_too() -> None:
+    world = contested(416)
+    onset_ms = world.now_ms - 416
+    asked_words(world, "")
+    world.speech(128)
+    asked_words(world, "", -1.5)
+    world.speech(256)
+    assert world.made(do.StopPlayout) == [do.StopPlayout(1, onset_ms * MS, "speech")]
+    assert world.when(do.StopPlayout) <= onset_ms + barge_in.LONG_OVERLAP_MS + 32
+
+
+@pytest.mark.parametrize(("told", "still"), [("okay okay", True), ("", False)])
+def test_a_long_listening_sound_or_one_with_gaps_is_left_to_its_words(told: str, still: bool) -> None:
+    sound = barge_in.Sound(700, 650 if still else 400, still_speaking=True)
+    so_far = barge_in.SoFar(told=barge_in.Told(told, -0.9), answers=2)
+    assert barge_in.by_sound(TurnSettings(), sound, so_far, barge_in.Overheard(lexicon("en"), OPEN)) is None
+
+
+def test_on_a_noisy_line_a_sound_without_words_takes_no_floor_so_soon() -> None:
+    sound = barge_in.Sound(700, 690, still_speaking=True, noisy=True)
+    so_far = barge_in.SoFar(told=barge_in.Told("", -1.4), answers=2)
+    assert barge_in.by_sound(TurnSettings(), sound, so_far, barge_in.Overheard(lexicon("en"), OPEN)) is None
+
+
+@pytest.mark.parametrize(
+    ("locale", "text"),
+    [("en", "Wait."), ("en", "Hold on."), ("de", "Moment bitte"), ("es", "Espere"), ("fr", "Attendez")],
+)
+def test_words_that_only_an_interruption_begins_with_are_believed_in_doubt(locale: str, text: str) -> None:
+    assert barge_in.is_command(text, lexicon(locale))
+    world = World()
+    world.feed(on.Asked(world.now_ms * MS, OPEN, locale))
+    world.agent("speaking")
+    world.speech(300)
+    world.silence(210)
+    world.text(text, logprob=-1.0)
+    assert len(world.made(do.StopPlayout)) == 1
+
+
+def test_two_words_that_break_off_are_a_hum_misheard_and_more_speech_is_not() -> None:
+    world = contested(352)
+    world.silence(210)
+    world.text("I have")
+    assert world.made(do.ResumePlayout) == [do.ResumePlayout("unfinished")]
+    world = contested(640)
+    world.silence(210)
+    world.text("I have")
+    assert len(world.made(do.StopPlayout)) == 1
+
+
+def test_unsure_words_that_sound_like_a_listeners_are_and_sure_ones_are_words() -> None:
+    for logprob, stops in ((-0.8, 0), (-0.3, 1)):
+        world = contested(640)
+        world.silence(210)
+        world.text("Okay, look.", logprob=logprob)
+        assert len(world.made(do.StopPlayout)) == stops

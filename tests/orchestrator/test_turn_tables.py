@@ -142,7 +142,7 @@ TABLE: list[tuple[Step, Step, list[str], bool]] = [
     (late, waits(8_000), ["FailTurn"], False),
     (late, speaks(160), ["ResumeSpeech"], True),
     (contested, falls_silent(500), ["PauseSpeech", "ResumePlayout"], True),
-    (contested, speaks(2_000), ["AskWords", "AskWords", "AskWords", "AskWords", "ResumePlayout", "StopPlayout"], True),
+    (contested, speaks(2_000), ["AskWords", "AskWords", "StopPlayout"], True),
     (contested, lambda world: world.partial("no the other one"), ["StopPlayout"], True),
     (contested, agent_is("idle"), ["ResumePlayout"], True),
     (contested, hold, ["ResumePlayout", "Discard"], False),

@@ -71,8 +71,6 @@ class _Utterance:
     partials_from: int
     dips: int = 0
     open: bool = True
-    # When the newest question for the words is answered.
-    words_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -191,21 +189,17 @@ class Replay:
         self._later(on.TurnPrediction(at_ns, utterance.number, answer), utterance, utterance.dips)
 
     def _text(self, utterance: _Utterance, now_ns: int) -> None:
-        # A dip waits for the words that were asked for before it.
-        asked_ns = max(now_ns, utterance.words_ns)
-        end = self.hearing.position(asked_ns)
+        end = self.hearing.position(now_ns)
         answer = self.outputs.get(Ask("text", self.hearing.sha, utterance.asr_from, end))
-        at_ns = asked_ns + self.latencies.asr_ms * MS
+        at_ns = now_ns + self.latencies.asr_ms * MS
         self._later(final_text(answer, at_ns, utterance.number), utterance, utterance.dips)
 
     def _words(self, utterance: _Utterance, now_ns: int) -> None:
-        if utterance.words_ns > now_ns:
-            return
         answer = self.outputs.get(Ask("text", self.hearing.sha, utterance.asr_from, self.hearing.position(now_ns)))
-        at_ns = utterance.words_ns = now_ns + self.latencies.asr_ms * MS
+        at_ns = now_ns + self.latencies.asr_ms * MS
         doubts = (float(answer["avg_logprob"]), float(answer["no_speech_prob"]))
         text = on.PartialText(at_ns, utterance.number, str(answer["text"]), True, *doubts)
-        self._later(text, utterance, -1)
+        self._later(text, utterance, utterance.dips)
 
     def _partials(self, index: int, vad: Sequence[float]) -> None:
         """Ask for a partial where the service would make one: every 500 ms after the onset was known."""

@@ -26,12 +26,12 @@ class TurnSettings(Section):
     endpoint_shift_ms: int = 0
     # Replies prepared before the turn is over: at most so many for one utterance.
     max_speculations: Annotated[int, Field(ge=0)] = 3
-    # Barge-in: playout pauses after so much speech. So long after the onset it goes on, if the sound has ended or is
-    # known to be no interruption (within 500 ms of the first sound: the onset is known to 20 ms). Nobody is talked over
-    # who still speaks then and of whom nothing is known, until the last time (turns/barge_in.py).
+    # Barge-in: playout pauses after so much speech; short sounds are given back by the second time, clear words stop
+    # at once, and a sound that is neither has until the last time to become words (twice that while it goes on).
     barge_in_pause_ms: Positive = 64
-    barge_in_decide_ms: Positive = 475
-    barge_in_latest_ms: Positive = 750
+    barge_in_decide_ms: Positive = 500
+    barge_in_stop_speech_ms: Positive = 350
+    barge_in_words_ms: Positive = 1000
     silence_reprompt_ms: Positive = 12_000
     # Silence is asked about so often (again, simpler, with an offer of keys or a person); then the call ends.
     max_reprompts: Annotated[int, Field(ge=0)] = 3

@@ -1,8 +1,8 @@
 """The caller speaks while the agent does: is it an interruption, a backchannel, a cough, an echo, the television?
 
-Playing pauses first and the question is answered after, within half a second. A stop cannot be taken back and a resume
-can: words that are clear take the floor at once, what has none by then gives it back, and words that come later still
-take it.
+Playing pauses first and the question is answered after. While it is paused nobody is talked over, and a stop cannot
+be taken back; so short sounds give the floor back at once, clear words take it at once, and a long sound without
+words is given a little more time to become words.
 """
 
 from dataclasses import dataclass
@@ -25,30 +25,22 @@ LEAST_LETTERS, LEAST_LETTERS_ALONE = 3, 5
 LEAST_TOLD_LOGPROB_ALONE = -0.9
 # So many words of a text that may still change are an interruption.
 LEAST_PARTIAL_WORDS = 2
-# The recogniser is asked what a sound is so long after its onset. Its words come 90 ms later: the first two answers in
-# time to decide within 500 ms, the others to stop an agent that went on.
-ASK_WORDS_MS = (290, 380, 480, 640)
-# After so many answers a sound that goes on without words is decided about.
-LEAST_ANSWERS = 2
+# The recogniser is asked what a sound is when so much of it was voiced, and again. Its words come 90 ms later: the
+# first answer in time to decide within 500 ms of the onset, the second when a sound without words is decided about.
+ASK_WORDS_MS = (320, 512)
 # An answer in which it is less sure than this (log-probability per token) takes the floor at no time; a less sure one
 # does when the sound has lasted for OVERLAP_MS: coughs and most of what listeners hum are over by then.
 TOLD_LOGPROB = -0.6
-OVERLAP_MS = 420
+OVERLAP_MS = 450
 # Somebody as loud as the caller who still speaks then is the caller, with whatever words, if they are not a listener's.
+# On a quiet line only: in a noisy one voices go on behind a cough.
 LONG_OVERLAP_MS = 680
-# A sound whose level has fallen for so long (two frames and what a frame is late) is hardly going on.
-SILENT_MS = 100
-# So long after a sound a reply that nobody has heard yet waits for its text.
-UNHEARD_MS = 1_000
-# A sound so short is a cough: no answer is awaited.
-SHORT_MS = 350
 # So much of it must have been voiced: bursts with gaps are a laugh.
 OVERLAP_VOICED = 0.8
 # Of unsure words, the least to be words at all; and where noise may be taken for words.
 LEAST_TOLD_LOGPROB, LEAST_TOLD_LOGPROB_NOISY = -1.3, -0.75
 MOST_NO_SPEECH_NOISY = 0.7
-# A sound so long is speech when so much of it was voiced, where the recogniser says nothing of it.
-LONG_SOUND_MS = 2_000
+# A long sound is speech when so much of it was voiced.
 LEAST_VOICED = 0.6
 # One or two words that break off after so little speech are a hum misheard ("I have" for "uh-huh"): who wants the floor
 # goes on.
@@ -73,10 +65,6 @@ class Sound:
     since_onset_ms: float
     voiced_ms: float
     still_speaking: bool
-    # The agent was paused before it was heard: a reply that waits leaves no hole.
-    unheard: bool = False
-    # Since its level fell, as far as frames have told.
-    silent_ms: float = 0.0
     distant: bool = False
     below_usual_db: float | None = None
     # The line is: other voices may be heard in it.
@@ -168,8 +156,7 @@ class Told:
 @dataclass(frozen=True, slots=True)
 class SoFar:
     """Before a final text: the newest partial, what the last two agree on, how many in a row had no words; `told`: the
-    recogniser's newest answer, None: it has given none; `told_before`: the one before; `answers`: how many it gave
-    about this sound.
+    recogniser's newest answer, None: it has given none; `answers`: how many it gave about this sound.
     """
 
     partial: str = ""
@@ -177,115 +164,64 @@ class SoFar:
     wordless: int = 0
     told: Told | None = None
     answers: int = 0
-    told_before: str = ""
-    # An answer, or the text of a dip, is on its way.
-    awaiting: bool = False
 
 
 def by_sound(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overheard) -> Verdict:
     """Before a final text: what the sound and the words so far decide.
 
-    What speaks for an interruption stops the agent as soon as it is known, also after the agent went on. What speaks
-    against it, or that a short sound has ended, gives the floor back at `barge_in_decide_ms`. Nobody is talked over
-    who still speaks then and may be the caller, and words that are on their way are waited for: that is decided at
-    `barge_in_latest_ms`.
+    On a noisy line a partial text is believed when the next one agrees: what noise is taken for changes each time.
     """
-    if (taken := _taken(settings, sound, so_far, over)) is not None:
+    partial = so_far.partial
+    heard = by_words(partial, sound, over)
+    faint = sound.below_usual_db is not None and sound.below_usual_db >= FAINT_DB
+    believed = so_far.agreed if sound.noisy else partial
+    if heard == ("stop", "words") and not faint and len(words_of(believed)) >= LEAST_PARTIAL_WORDS:
+        return heard
+    if not faint and (taken := _by_overlap(settings, sound, so_far, over)) is not None:
         return "stop", taken
     if sound.since_onset_ms < settings.barge_in_decide_ms:
         return None
-    if sound.unheard and not sound.distant and sound.voiced_ms >= SHORT_MS and sound.silent_ms < UNHEARD_MS:
-        # The caller's own next words, mostly: the end of the turn came too early. Their text decides.
-        return None
-    if (reason := _nothing(sound, so_far, over)) is not None:
-        return "resume", reason
-    in_time = sound.since_onset_ms < settings.barge_in_latest_ms
-    awaited = so_far.awaiting and sound.voiced_ms >= SHORT_MS
-    if in_time and (awaited or _goes_on(sound)):
-        return None
-    return "resume", "no words yet" if sound.still_speaking else "short sound"
-
-
-def _taken(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overheard) -> Taken | None:
-    """On a noisy line a partial text is believed when the next one agrees: what noise is taken for changes each time.
-    Of a faint sound the final text decides.
-    """
-    if sound.below_usual_db is not None and sound.below_usual_db >= FAINT_DB:
-        return None
-    believed = so_far.agreed if sound.noisy else so_far.partial
-    heard = by_words(so_far.partial, sound, over)
-    if heard == ("stop", "words") and len(words_of(believed)) >= LEAST_PARTIAL_WORDS:
-        return "words"
-    if (taken := _by_overlap(settings, sound, so_far, over)) is not None:
-        return taken
-    # The recogniser says nothing at all, and somebody speaks on and on.
-    silent = so_far.told is None and not so_far.partial and not so_far.wordless
-    long = sound.since_onset_ms >= LONG_SOUND_MS and sound.voiced_ms >= LEAST_VOICED * sound.since_onset_ms
-    return "speech" if silent and long and sound.still_speaking else None
-
-
-def _nothing(sound: Sound, so_far: SoFar, over: Overheard) -> str | None:
-    """What is known against an interruption; None: nothing."""
     if sound.distant:
-        return "background"
-    told = so_far.told.text if so_far.told is not None else ""
-    for text in (told, so_far.partial):
-        heard = by_words(text, sound, over)
-        # What goes on has not broken off.
-        breaks_off = heard == ("resume", "unfinished") and _goes_on(sound)
-        if text and heard is not None and heard[0] == "resume" and not breaks_off:
-            return heard[1]
-    wordless = sound.noisy and so_far.answers >= LEAST_ANSWERS and not (told or so_far.told_before)
-    return "no words" if wordless else None
-
-
-def _goes_on(sound: Sound) -> bool:
-    """Somebody speaks at this moment, as loud as the caller."""
-    quieter = sound.below_usual_db is not None and sound.below_usual_db >= ECHO_DB
-    return sound.still_speaking and sound.silent_ms < SILENT_MS and not quieter
+        return "resume", "background"
+    if partial and heard == ("resume", "echo"):
+        return heard
+    if not sound.still_speaking:
+        short = sound.voiced_ms < settings.barge_in_stop_speech_ms
+        # Words that come later than this still decide: a resume can be followed by a stop.
+        waited = sound.since_onset_ms >= settings.barge_in_words_ms
+        if short or waited:
+            return "resume", "short sound" if short else "no words yet"
+        return None
+    if so_far.wordless >= WORDLESS_PARTIALS and sound.since_onset_ms >= settings.barge_in_words_ms:
+        return "resume", "no words"
+    if so_far.agreed and heard == ("resume", "backchannel") and sound.since_onset_ms >= settings.barge_in_words_ms:
+        # What goes on behind "okay" is the noise of the line.
+        return heard
+    if faint:
+        # Its final text decides.
+        return None
+    # Mostly voiced for so long: somebody speaks, whatever the words will be. Words come sooner; noise has none.
+    long_ms = 2 * settings.barge_in_words_ms
+    long = sound.since_onset_ms >= long_ms and sound.voiced_ms >= LEAST_VOICED * long_ms
+    return ("stop", "speech") if long else None
 
 
 def _by_overlap(settings: TurnSettings, sound: Sound, so_far: SoFar, over: Overheard) -> Taken | None:
     """The recogniser's answer, and that the sound goes on, make it an interruption; None: not (yet)."""
     told = so_far.told
-    if told is None:
-        return None
-    words = by_words(told.text, sound, over) == ("stop", "words")
-    if words and _believed(told, so_far, settings, sound, over):
+    words = told is not None and by_words(told.text, sound, over) == ("stop", "words")
+    if told is not None and words and told.sure(settings.low_score_no_speech):
         return "words"
     goes_on = sound.still_speaking and sound.voiced_ms >= OVERLAP_VOICED * sound.since_onset_ms
     quieter = sound.below_usual_db is not None and sound.below_usual_db >= ECHO_DB
-    if not goes_on or quieter:
+    if told is None or not goes_on or quieter:
         return None
-    # The first question may come in the middle of a word.
-    again = so_far.answers >= LEAST_ANSWERS and sound.since_onset_ms >= OVERLAP_MS
-    if words and again and told.likely(over.lexicon, noisy=sound.noisy):
+    if words and told.likely(over.lexicon, noisy=sound.noisy) and sound.since_onset_ms >= OVERLAP_MS:
         return "words"
-    # In a noisy line voices go on behind a cough.
-    if sound.noisy or sound.since_onset_ms < LONG_OVERLAP_MS or not so_far.answers:
+    if sound.noisy or sound.since_onset_ms < LONG_OVERLAP_MS or so_far.answers < len(ASK_WORDS_MS):
         return None
-    listening = any(_listens(text, over.lexicon) for text in (told.text, so_far.told_before, so_far.partial))
+    listening = any(is_backchannel(text, over.lexicon) for text in (told.text, so_far.partial))
     return None if listening else "speech"
-
-
-def _listens(text: str, lexicon: Lexicon) -> bool:
-    """A listener's words, or what sounds like them."""
-    return is_backchannel(text, lexicon) or _like_listening(words_of(text), lexicon)
-
-
-def _believed(told: Told, so_far: SoFar, settings: TurnSettings, sound: Sound, over: Overheard) -> bool:
-    """Words that need no more sound to take the floor: sure ones, and in doubt those that only interruptions begin
-    with, where the line is quiet or the answer before began with the same word.
-    """
-    command = is_command(told.text, over.lexicon)
-    if told.sure(settings.low_score_no_speech):
-        words = words_of(told.text)
-        whole = len(words) >= LEAST_PARTIAL_WORDS or so_far.answers >= LEAST_ANSWERS
-        return command or (whole and not _like_listening(words, over.lexicon))
-    if not command or told.logprob < LEAST_TOLD_LOGPROB:
-        return False
-    again = words_of(told.text)[:1] == words_of(so_far.told_before)[:1]
-    return again or told.likely(over.lexicon, noisy=sound.noisy)
 
 
 def _unfinished(text: str, lexicon: Lexicon) -> bool:

@@ -36,7 +36,7 @@ class AskTurnModel:
 class AskWords:
     """Speech goes on while the agent is paused: ask the recogniser now what it is, whose turn it is depends on it.
 
-    Answered by a PartialText with `asked`, also where speech has paused meanwhile: the dip's text comes after it.
+    Answered by a PartialText with `asked`; a dip that comes first voids the question.
     """
 
     utterance: int

@@ -10,14 +10,12 @@ from services.orchestrator.turns import barge_in
 from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns import signals as on
 from services.orchestrator.turns.hearing import Hearing
-from services.orchestrator.turns.speech import RESUME_NS, SpeechDetector
+from services.orchestrator.turns.speech import SpeechDetector
 from services.orchestrator.turns.utterance import Utterance
 
 MS = 1_000_000
 # After a resume, a new sound must last so long to pause the agent again: a laugh comes in bursts.
 PAUSE_AGAIN_MS = 160
-# So long before a decision is due a sound must have begun.
-LEAST_TO_JUDGE_MS = 200
 
 
 class Floor:
@@ -32,8 +30,6 @@ class Floor:
         self._echo_below_db: float | None = None
         self.agent: on.AgentPhase = "idle"
         self.protected = False
-        # When the contest was last looked at.
-        self._seen_ns = 0
 
     @property
     def agent_idle(self) -> bool:
@@ -57,10 +53,9 @@ class Floor:
         """What the sound so far decides."""
         if not self.contested_by(utterance):
             return []
-        self._seen_ns = at_ns
         sound = self._sound(utterance, at_ns)
         out: list[do.Decision] = []
-        if not utterance.paused and not utterance.unproven:
+        if not utterance.paused:
             if utterance.resumed and (
                 utterance.wordless >= barge_in.WORDLESS_PARTIALS
                 or barge_in.is_backchannel(utterance.partial, self._hearing.lexicon)
@@ -70,54 +65,23 @@ class Floor:
             needed_ms = PAUSE_AGAIN_MS if utterance.resumed else self._settings.barge_in_pause_ms
             if sound.voiced_ms < needed_ms or utterance.dipped or sound.distant:
                 return []
-            utterance.paused, utterance.unheard = True, self.agent == "pending"
+            utterance.paused = True
             out.append(do.PausePlayout(utterance.number))
-            if sound.since_onset_ms > self._settings.barge_in_decide_ms - LEAST_TO_JUDGE_MS:
-                # It was background so far; what pauses the agent has only begun.
-                utterance.new_sound(self._speech.voiced_ns - needed_ms * MS)
-                sound = self._sound(utterance, at_ns)
         so_far = barge_in.SoFar(
-            utterance.partial,
-            utterance.agreed,
-            utterance.wordless,
-            utterance.told,
-            utterance.answers,
-            utterance.told_before,
-            utterance.awaiting or (utterance.dipped and utterance.text is None),
+            utterance.partial, utterance.agreed, utterance.wordless, utterance.told, utterance.answers
         )
         verdict = barge_in.by_sound(self._settings, sound, so_far, self._overheard())
-        if verdict is None or verdict[0] == "stop":
-            return out + self._carry_out(verdict, utterance)
-        if utterance.unproven:
-            # So it was already.
-            return []
-        self._heard_echo(verdict[1])
-        utterance.paused, utterance.resumed, utterance.unproven = False, True, True
-        return [*out, do.ResumePlayout(verdict[1])]
+        return out + self._carry_out(verdict, utterance)
 
-    def goes_on(self, utterance: Utterance) -> None:
-        """Speech after a dip is a new sound."""
-        if utterance.unproven:
-            utterance.new_sound(self._speech.voiced_ns - RESUME_NS)
-
-    def ask_words(self, utterance: Utterance, at_ns: int) -> list[do.Decision]:
-        """The sound lasts and it is not known what it is: ask."""
-        due_ns = self._ask_due_ns(utterance)
-        if due_ns is None or at_ns < due_ns:
+    def ask_words(self, utterance: Utterance) -> list[do.Decision]:
+        """The sound lasts and nothing is decided: ask what it is."""
+        if not self.contested_by(utterance) or not utterance.paused or utterance.dipped or not self._speech.voiced:
             return []
-        utterance.words_asked = sum(at_ns >= utterance.burst_ns + ms * MS for ms in barge_in.ASK_WORDS_MS)
-        # It is over, as far as its level says: the dip is near, and asks for all of it.
-        over = not self._speech.voiced or self._silent_ms(at_ns) > barge_in.SILENT_MS
-        if over:
+        due = sum(self._voiced_ms(utterance) >= ms for ms in barge_in.ASK_WORDS_MS)
+        if due <= utterance.words_asked:
             return []
-        utterance.awaiting = True
+        utterance.words_asked = due
         return [do.AskWords(utterance.number)]
-
-    def _ask_due_ns(self, utterance: Utterance) -> int | None:
-        asks = self.contested_by(utterance) and (utterance.paused or utterance.unproven) and not utterance.dipped
-        if not asks or not utterance.burst_ns or utterance.words_asked >= len(barge_in.ASK_WORDS_MS):
-            return None
-        return utterance.burst_ns + barge_in.ASK_WORDS_MS[utterance.words_asked] * MS
 
     def judge(self, utterance: Utterance) -> tuple[list[do.Decision], str]:
         """What the final text decides: the decisions, and why there is nothing to answer ("": there is)."""
@@ -142,21 +106,13 @@ class Floor:
         return ([] if self.protected else self._carry_out(verdict, utterance)), ""
 
     def deadline_ns(self, utterance: Utterance) -> int | None:
-        """When the recogniser is asked, or a paused agent is decided about, by time alone."""
-        return min((at for at in (self._decide_ns(utterance), self._ask_due_ns(utterance)) if at), default=None)
-
-    def _decide_ns(self, utterance: Utterance) -> int | None:
-        """The next of the times at which a paused agent may be let go on; all are behind the onset."""
-        if not utterance.paused:
+        """When a paused agent is decided about by time alone."""
+        if not utterance.paused or self._speech.voiced:
+            # While frames of speech come, each of them is looked at.
             return None
-        decide_ms, latest_ms = self._settings.barge_in_decide_ms, self._settings.barge_in_latest_ms
-        due = [utterance.burst_ns + decide_ms * MS, utterance.burst_ns + latest_ms * MS]
-        if utterance.unheard:
-            due.append(self._speech.last_voiced_ns + barge_in.UNHEARD_MS * MS)
-        return min((at for at in due if at > self._seen_ns), default=None)
-
-    def _silent_ms(self, at_ns: int) -> float:
-        return (at_ns - self._speech.last_voiced_ns) / MS
+        short = self._voiced_ms(utterance) < self._settings.barge_in_stop_speech_ms
+        decide_ms = self._settings.barge_in_decide_ms if short else self._settings.barge_in_words_ms
+        return utterance.burst_ns + decide_ms * MS
 
     def key_pressed(self, utterance: Utterance | None, at_ns: int) -> list[do.Decision]:
         """A digit takes the floor at once."""
@@ -171,13 +127,15 @@ class Floor:
         if not utterance.paused:
             return []
         utterance.paused, utterance.resumed = False, True
-        utterance.new_sound(self._speech.voiced_ns)
+        # What follows is a new sound.
+        utterance.voiced_before_ns, utterance.burst_ns = self._speech.voiced_ns, 0
+        utterance.words_asked, utterance.answers, utterance.told = 0, 0, None
         return [do.ResumePlayout(reason)]
 
     def _carry_out(self, verdict: barge_in.Verdict, utterance: Utterance) -> list[do.Decision]:
         match verdict:
             case ("stop", ("speech" | "words") as reason):
-                utterance.stopped, utterance.paused, utterance.unproven = True, False, False
+                utterance.stopped, utterance.paused = True, False
                 return [do.StopPlayout(utterance.number, utterance.onset_ns, reason)]
             case ("resume", reason):
                 self._heard_echo(reason)
@@ -203,8 +161,6 @@ class Floor:
             since_onset_ms=(at_ns - utterance.burst_ns) / MS if utterance.burst_ns else 0.0,
             voiced_ms=voiced_ms,
             still_speaking=self._speech.voiced,
-            unheard=utterance.unheard,
-            silent_ms=self._silent_ms(at_ns),
             distant=level.distant(self._speech.level_db) or (above_db is not None and above_db < barge_in.MURMUR_DB),
             below_usual_db=level.below_usual_db(self._speech.level_db),
             noisy=above_db is not None and above_db < barge_in.NOISY_DB,

@@ -187,7 +187,6 @@ class TurnTaker:
         utterance.went_on((pause_ns - self._pause_ns(utterance)) / MS)
         self._hearing.read(utterance)
         utterance.pauses_ms.append(pause_ns / MS)
-        self._floor.goes_on(utterance)
         if not self._speech.noisy_line:
             self._learn_pauses(utterance)
         self._out.append(do.ResumeSpeech(utterance.number))
@@ -210,9 +209,9 @@ class TurnTaker:
         if utterance is None:
             return
         if signal.asked:
-            told = Told(signal.text, signal.avg_logprob, signal.no_speech_prob)
-            utterance.told_came(told)
-            if signal.text and not told.sure(self.settings.low_score_no_speech):
+            utterance.told = Told(signal.text, signal.avg_logprob, signal.no_speech_prob)
+            utterance.answers += 1
+            if signal.text and not utterance.told.sure(self.settings.low_score_no_speech):
                 # Words with known doubts are judged with them, not as a partial text, which comes without.
                 return
         utterance.partial_came(signal.text)
@@ -319,7 +318,7 @@ class TurnTaker:
             self._dip(utterance, at_ns)
         if self._utterance is utterance:
             self._out += self._floor.contest(utterance, at_ns)
-            self._out += self._floor.ask_words(utterance, at_ns)
+            self._out += self._floor.ask_words(utterance)
         if utterance.dipped and self._utterance is utterance:
             self._end_if_due(utterance, at_ns)
         if utterance.dipped and self._utterance is utterance:

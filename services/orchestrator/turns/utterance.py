@@ -37,9 +37,7 @@ class Utterance:
     agreed: str = ""
     # What the recogniser said when it was asked; how often it was asked about this sound, and answered.
     told: Told | None = None
-    told_before: str = ""
     words_asked: int = 0
-    awaiting: bool = False
     answers: int = 0
     wordless: int = 0
     text: str | None = None
@@ -66,29 +64,13 @@ class Utterance:
     in_this_dip: int = 0
     # The contest with the agent: the sound being judged began at `burst_ns` (0: not yet), after this much speech.
     paused: bool = False
-    # What it paused had not been heard yet.
-    unheard: bool = False
     resumed: bool = False
-    # It was, by time: what comes to be known of the sound still decides.
-    unproven: bool = False
     stopped: bool = False
     burst_ns: int = 0
     voiced_before_ns: int = 0
 
     def __post_init__(self) -> None:
         self.burst_ns = self.onset_ns
-
-    def told_came(self, told: Told) -> None:
-        """The recogniser's answer to what the sound is."""
-        self.told_before = self.told.text if self.told is not None else ""
-        self.told, self.awaiting = told, False
-        self.answers += 1
-
-    def new_sound(self, voiced_before_ns: int) -> None:
-        """What is heard from now on is judged by itself; it begins after so much speech of the utterance."""
-        self.unproven = self.awaiting = False
-        self.voiced_before_ns, self.burst_ns = voiced_before_ns, 0
-        self.words_asked, self.answers, self.told, self.told_before = 0, 0, None, ""
 
     def partial_came(self, text: str) -> None:
         """Words so far. Two in a row that begin alike are believed sooner than one: what noise is taken for changes."""
