@@ -100,13 +100,17 @@ def test_a_caller_of_the_evals_plays_its_scenario_by_ear(bundle: Bundle, listeni
     ]
 
 
-def test_a_caller_of_the_evals_waits_through_fillers_and_says_again_what_was_not_understood(
-    bundle: Bundle, listening: Listening
-) -> None:
+def who_lost_a_card(bundle: Bundle, listening: Listening) -> EvalTalker:
     scenario = next(one for one in bundle.scenarios() if one.id == "block-card-en")
     world = bundle.world()
     assert world is not None
-    caller = EvalTalker(ScriptedCaller(scenario, world.customers[scenario.customer], {}), listening)
+    return EvalTalker(ScriptedCaller(scenario, world.customers[scenario.customer], {}), listening)
+
+
+def test_a_caller_of_the_evals_waits_through_fillers_and_says_again_what_was_not_understood(
+    bundle: Bundle, listening: Listening
+) -> None:
+    caller = who_lost_a_card(bundle, listening)
     unclear = "Sorry, the line is not clear. Please say that once more a little slower."
     heard = (
         "Example Bank, good day. How can I help you?",
@@ -132,10 +136,7 @@ def test_a_caller_of_the_evals_waits_through_fillers_and_says_again_what_was_not
 def test_a_caller_of_the_evals_asks_to_hear_again_what_it_did_not_make_out_and_says_yes_to_none_of_it(
     bundle: Bundle, listening: Listening
 ) -> None:
-    scenario = next(one for one in bundle.scenarios() if one.id == "block-card-en")
-    world = bundle.world()
-    assert world is not None
-    caller = EvalTalker(ScriptedCaller(scenario, world.customers[scenario.customer], {}), listening)
+    caller = who_lost_a_card(bundle, listening)
     again = Say("Could you say that again?")
     heard_and_done = (
         ("Example Bank, good day. How can I help you?", Say("I lost my card")),

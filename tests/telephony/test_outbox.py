@@ -12,21 +12,32 @@ LIMIT = MAX_AUDIO_MS // 20
 MESSAGES = st.lists(st.integers(1, 3), max_size=8)
 
 
+Frames = list[tuple[int, int]]
+
+
+async def taken(outbox: Outbox) -> pb.MediaResponse:
+    message = await outbox.take()
+    assert message is not None
+    return message
+
+
+async def expect_next(outbox: Outbox, waiting: list[Frames]) -> None:
+    """Messages of which nothing is left are not sent."""
+    got = [(frame.leg_id, frame.seq) for frame in (await taken(outbox)).frames]
+    while waiting and not waiting[0] and got:
+        waiting.pop(0)
+    assert got == (waiting.pop(0) if waiting else [])
+
+
 @given(st.lists(MESSAGES | st.none(), max_size=60))
 async def test_of_every_leg_the_newest_frames_wait_in_order_whatever_comes_and_is_taken(steps: list[list[int] | None]):
     """A list is a message with a frame for each leg named in it; None: the client takes one message."""
     outbox, count = Outbox(), 0
-    waiting: list[list[tuple[int, int]]] = []
+    waiting: list[Frames] = []
     for step in steps:
         if step is None:
             if not outbox.empty:
-                taken = await outbox.take()
-                assert taken is not None
-                got = [(frame.leg_id, frame.seq) for frame in taken.frames]
-                # Messages of which nothing is left are not sent.
-                while waiting and not waiting[0] and got:
-                    waiting.pop(0)
-                assert got == waiting.pop(0)
+                await expect_next(outbox, waiting)
             continue
         message = pb.MediaResponse()
         for leg_id in step:
@@ -42,12 +53,8 @@ async def test_of_every_leg_the_newest_frames_wait_in_order_whatever_comes_and_i
                         of_leg[frame[0]] -= 1
                         one.remove(frame)
     while not outbox.empty:
-        taken = await outbox.take()
-        assert taken is not None
-        got = [(frame.leg_id, frame.seq) for frame in taken.frames]
-        while waiting and not waiting[0] and got:
-            waiting.pop(0)
-        assert got == (waiting.pop(0) if waiting else [])
+        await expect_next(outbox, waiting)
+    assert not any(waiting)
 
 
 async def test_events_stay_where_the_audio_around_them_is_dropped():
@@ -60,10 +67,9 @@ async def test_events_stay_where_the_audio_around_them_is_dropped():
         outbox.put(message)
     frames, events = [], 0
     while not outbox.empty:
-        taken = await outbox.take()
-        assert taken is not None
-        frames += [frame.seq for frame in taken.frames]
-        events += len(taken.events)
+        message = await taken(outbox)
+        frames += [frame.seq for frame in message.frames]
+        events += len(message.events)
     assert frames == list(range(2 * LIMIT, 3 * LIMIT))
     assert events == 3
     assert outbox.dropped_frames == 2 * LIMIT
