@@ -12,6 +12,7 @@ from services.orchestrator.control.ground import fallback
 from services.orchestrator.control.model import Allowed, Denied, Evidence, Proposal, Value
 from services.orchestrator.dialogue.model import Say
 from tests.control.world import address, block, call_world, judge, perform, read, read_back, refund, said
+from tests.leaks import shows
 
 BUNDLE, _ = validate_directory(Path(__file__).parents[2] / "deploy" / "agents" / "bank-retail")
 
@@ -82,8 +83,8 @@ async def test_the_pin_is_nowhere_afterwards(world, caplog, capsys):
     )
     out = capsys.readouterr()
     for pin in ("4321", "9876"):
-        assert pin not in written + caplog.text + out.out + out.err
-        assert pin not in repr(call._reader._kept)
+        assert not shows(written + caplog.text + out.out + out.err, pin)
+        assert not shows(repr(call._reader._kept), pin)
 
 
 @pytest.mark.parametrize(
