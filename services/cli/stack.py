@@ -100,12 +100,14 @@ def override_tree(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 # The scripted reply takes no engine slot: calls must not wait for one another where nothing is computed. For the same
-# reason no call is refused: what is measured is our own overhead, also beyond what it can bear.
+# reason no call is refused: what is measured is our own overhead, also beyond what it can bear. Nor may a caller's own
+# gaps between words move the declared waits: that is turn-taking, not overhead.
 SCRIPTED = (
     *(f"{name}.engine=scripted" for name in MODEL_SERVICES),
     "llm.slots=64",
     "llm.max_queue=256",
     "orchestrator.admission.enabled=false",
+    "orchestrator.turns.later_dip_ms=0",
 )
 
 

@@ -31,6 +31,19 @@ def test_the_dip_is_seen_after_200_ms_without_waiting_for_the_next_frame() -> No
     assert world.when(do.PauseSpeech) == end_ms + 200
 
 
+@pytest.mark.parametrize(("each_ms", "dip_ms"), [(0, 200), (40, 240)])
+def test_after_a_gap_between_words_the_next_dip_is_seen_later_unless_waits_are_declared(
+    each_ms: int, dip_ms: int
+) -> None:
+    world = World(TurnSettings(pause_ms=200, later_dip_ms=each_ms))
+    world.speech(960)
+    world.silence(224)
+    world.speech(320)
+    end_ms = world.now_ms
+    world.silence(320)
+    assert [at for at, made in world.log if isinstance(made, do.PauseSpeech)][1:] == [end_ms + dip_ms]
+
+
 @pytest.mark.parametrize(
     ("probability", "text", "least_ms", "most_ms"),
     [

@@ -16,6 +16,9 @@ class TurnSettings(Section):
     min_speech_ms: Positive = 64
     # First dip: provisional final and PredictTurn are asked.
     pause_ms: Positive = 128
+    # Speech that goes on right after a dip was a gap between words: each such gap, up to three, lets the utterance's
+    # later dips wait so much longer.
+    later_dip_ms: Annotated[int, Field(ge=0)] = 40
     # What kind of caller to expect; the waits follow each caller's own pauses from there (turns/profile.py).
     profile: Literal["default", "elderly", "noisy", "dictation"] = "default"
     # End of turn: the shortest wait, the wait at even odds, the longest wait (turns/endpoint.py).

@@ -170,7 +170,7 @@ class TurnTaker:
         self._out.append(do.StartSpeech(self._count, onset_ns, contested, wish))
 
     def _pause_ns(self, utterance: Utterance) -> int:
-        return (self.settings.pause_ms + utterance.later_dip_ms) * MS
+        return (self.settings.pause_ms + utterance.later_dip_ms(self.settings.later_dip_ms)) * MS
 
     def _dip(self, utterance: Utterance, at_ns: int) -> None:
         self._speech.dip()

@@ -12,8 +12,7 @@ Doubt = Literal["low score", "language"]
 
 # A dip that is void at once was a gap between words: the next one in this utterance is believed a little later.
 SHORT_DIP_MS = 120
-LATER_EACH_MS = 40
-LATER_MOST_MS = 120
+LATER_MOST_DIPS = 3
 # Partial texts in a row without a new word, after which noise is not taken for speech: with words known, and not.
 IDLE_PARTIALS, IDLE_PARTIALS_WORDLESS = 3, 6
 
@@ -104,10 +103,9 @@ class Utterance:
             self.idle_partials += 1
         return self.idle_partials >= (IDLE_PARTIALS if self.words else IDLE_PARTIALS_WORDLESS)
 
-    @property
-    def later_dip_ms(self) -> int:
-        """How much longer than usual a pause must be to count as a dip."""
-        return min(self.short_dips * LATER_EACH_MS, LATER_MOST_MS)
+    def later_dip_ms(self, each_ms: int) -> int:
+        """How much longer than usual a pause must be to count as a dip: `each_ms` for every short one so far."""
+        return min(self.short_dips, LATER_MOST_DIPS) * each_ms
 
     def went_on(self, after_dip_ms: float) -> None:
         """Speech went on, so long after the dip: what was thought of it is void."""
