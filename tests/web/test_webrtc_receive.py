@@ -190,6 +190,17 @@ def test_a_lost_packet_is_bridged_with_what_was_heard_before_it(fec: int) -> Non
     assert np.std(bridged[hole]) > 0.5 * np.std(whole[hole])
 
 
+def test_a_test_caller_that_codes_as_browsers_do_ends_where_its_clip_does() -> None:
+    pcm, encoder, decoder = voice(40), OpusEncoder(16_000, as_browser=True), OpusDecoder()
+    packets = [encoder.encode(pcm[320 * n : 320 * (n + 1)].tobytes()) for n in range(40)]
+    packets += [encoder.encode(None) for _ in range(10)]
+    heard = np.frombuffer(b"".join(decoder.decode(packet) for packet in packets), "<i2").astype(float)
+    end = 320 * 40
+    assert np.std(heard[end - 320 : end]) > 1000
+    # 40 ms on: the coder's own delay and its fade.
+    assert np.abs(heard[end + 640 :]).max() < 10
+
+
 def test_a_long_hole_fades_and_ends_in_silence_of_its_length() -> None:
     whole, bridged = through_loss(set(range(15, 25)), fec=0)
     assert len(whole) == len(bridged)

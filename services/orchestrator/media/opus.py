@@ -51,17 +51,19 @@ def _library() -> Any:
 
 
 class NativeEncoder:
-    """PCM s16le mono → packets, restricted low delay (2.5 ms look-ahead).
+    """PCM s16le mono → packets, restricted low delay (CELT, 2.5 ms look-ahead).
 
-    With `fec_for_percent` it codes as a browser does that expects so much loss: for voice (SILK), each packet with a
-    coarse copy of the one before (RFC 6716 §2.1.7). Restricted low delay has no such copy.
+    With `as_browser` it codes for voice (SILK), as browsers do; with `fec_for_percent` too, as one that expects so much
+    loss: each packet with a coarse copy of the one before (RFC 6716 §2.1.7), which restricted low delay has not.
     """
 
-    def __init__(self, rate_hz: int, bit_rate: int, complexity: int, fec_for_percent: int = 0) -> None:
+    def __init__(
+        self, rate_hz: int, bit_rate: int, complexity: int, fec_for_percent: int = 0, *, as_browser: bool = False
+    ) -> None:
         """Raises TrunklineError for a rate that Opus does not have."""
         self._lib = _library()
         error = ctypes.c_int()
-        application = _APPLICATION_VOIP if fec_for_percent else _APPLICATION_RESTRICTED_LOWDELAY
+        application = _APPLICATION_VOIP if fec_for_percent or as_browser else _APPLICATION_RESTRICTED_LOWDELAY
         self._state = self._lib.opus_encoder_create(rate_hz, 1, application, ctypes.byref(error))
         _check(error.value)
         _check(self._lib.opus_encoder_ctl(self._state, _SET_BITRATE, bit_rate))

@@ -23,10 +23,16 @@ _STEP = 120
 
 
 class OpusEncoder:
-    """20 ms of PCM s16le mono at `rate_hz` → one Opus packet (RFC 6716), restricted low delay (2.5 ms look-ahead)."""
+    """20 ms of PCM s16le mono at `rate_hz` → one Opus packet (RFC 6716); see `NativeEncoder`."""
 
     def __init__(
-        self, rate_hz: int = TX_RATE_HZ, bit_rate: int = 40_000, complexity: int = 5, fec_for_percent: int = 0
+        self,
+        rate_hz: int = TX_RATE_HZ,
+        bit_rate: int = 40_000,
+        complexity: int = 5,
+        fec_for_percent: int = 0,
+        *,
+        as_browser: bool = False,
     ) -> None:
         self._silence = bytes(rate_hz * FRAME_MS // 1000 * 2)
         self._silent_packets = 0
@@ -34,7 +40,7 @@ class OpusEncoder:
         self._counts_copies = fec_for_percent > 0
         # Packets so far that hold a copy of the one before; counted only where copies were asked for.
         self.copies = 0
-        self._codec = NativeEncoder(rate_hz, bit_rate, complexity, fec_for_percent)
+        self._codec = NativeEncoder(rate_hz, bit_rate, complexity, fec_for_percent, as_browser=as_browser)
 
     @property
     def settled(self) -> bool:
