@@ -13,6 +13,7 @@ from services.pb.trunkline.telephony.v1 import telephony_pb2 as pb
 
 HANGUP_DEADLINE_S = 2.0
 STALL_DEADLINE_S = 5.0
+END_TOLD_S = 1.0
 # A caller flushes nothing: its worker holds enough that a late event loop here leaves no gap in what is said.
 COMMITTED_MS = 240
 _MAX_QUEUED_S = 600
@@ -84,8 +85,17 @@ class SipLeg:
                 await self._moved.wait()
         except TimeoutError:
             raise DeadlineError(f"No audio moved in either direction for {STALL_DEADLINE_S:.0f} s.") from None
-        if self.fault:
+        if self.fault and not await self._ended_meanwhile():
             raise UnavailableError(f"The caller's own worker could not go on: {self.fault}.")
+
+    async def _ended_meanwhile(self) -> bool:
+        """A call that is ending takes no more audio a little before its end is told: then that is the reason."""
+        try:
+            async with asyncio.timeout(END_TOLD_S):
+                await self.gone.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def send_keys(self, keys: Personal[str]) -> None:
         """Key `keys` (0-9 * # A-D) as RFC 4733 events, one every 200 ms; returns when they are on their way."""

@@ -107,6 +107,9 @@ SCRIPTED = (
     "llm.slots=64",
     "llm.max_queue=256",
     "orchestrator.admission.enabled=false",
+    "orchestrator.max_calls=500",
+    "orchestrator.webrtc.max_calls=500",
+    "telephony.max_calls=500",
     "orchestrator.turns.later_dip_ms=0",
 )
 

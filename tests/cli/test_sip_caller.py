@@ -1,5 +1,6 @@
 """A test call over real SIP and RTP, against a second real worker that answers it."""
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,18 @@ def test_a_gap_that_the_sender_counted_is_a_gap() -> None:
     for frames, at_ms, starved_ms in ((1, 100, 0), (2, 220, 100), (3, 240, 100), (4, 600, 100)):
         seen(leg, frames, at_ms, starved_ms)
     assert [chunk.at_ns // MS for chunk in leg.sent.chunks] == [100, 220, 240, 600]
+
+
+async def test_a_call_that_takes_no_more_audio_because_it_ends_is_told_as_its_end() -> None:
+    leg = leg_that_says(2)
+    progress = asyncio.create_task(leg.progress())
+    await asyncio.sleep(0)
+    leg.fault = "play: sending is held"
+    seen(leg, 1, 100)
+    await asyncio.sleep(0)
+    leg.end("remote_bye")
+    await progress
+    assert leg.ended == "remote_bye"
 
 
 def test_the_callers_worker_shares_no_port_with_the_stack() -> None:
