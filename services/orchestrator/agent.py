@@ -26,7 +26,7 @@ from services.orchestrator.speeches import NOT_REMEMBERED, Kind, Speech
 from services.orchestrator.turns import signals as on
 
 # The model reads on when the caller has said so many words more: each reading has a cost of its own.
-WARM_WORDS = 3
+WARM_WORDS = 2
 
 
 class Agent:
@@ -182,14 +182,18 @@ class Agent:
         if self.speaking.current is None and len(messages) > 1:
             self._read_ahead(messages)
 
-    def listening(self, stable: str) -> None:
-        """The caller has said `stable` so far, and goes on: let the model read that too, a few words at a time."""
-        words = len(stable.split())
-        if self.desk is not None or self.speaking.current is not None or words < self._read_words + WARM_WORDS:
+    def listening(self, text: str) -> None:
+        """The caller has said `text` so far, and goes on: let the model read that too, a few words at a time.
+
+        The last word may be half said; the others need not be stable, for where they turn out otherwise the model reads
+        on from where the texts part.
+        """
+        heard = text.split()[:-1]
+        if self.desk is not None or self.speaking.current is not None or len(heard) < self._read_words + WARM_WORDS:
             return
         # What ends a partial text may be no end.
-        if self._read_ahead(self._history.messages(stable.rstrip(" .,;:!?…"))):
-            self._read_words = words
+        if self._read_ahead(self._history.messages(" ".join(heard).rstrip(" .,;:!?…"))):
+            self._read_words = len(heard)
 
     def _read_ahead(self, messages: list[Message]) -> bool:
         if messages == self._warmed or not self._maker.warm(messages):

@@ -248,7 +248,7 @@ class Call:
             self._feed,
             self.hangup,
         )
-        self._listener.on_stable = self._agent.listening
+        self._listener.on_words = self._agent.listening
         self._open_desk(self._agent)
         self._spawn(self._listener.run())
         self._ctx.services.ticker.add(self, self._tick)

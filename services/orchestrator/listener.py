@@ -56,8 +56,8 @@ class Listener:
         self.held = False
         # The recogniser was asked for the words while speech goes on: its next final is the answer.
         self._words_asked = False
-        # Hears the words of the open utterance that will not change.
-        self.on_stable: Callable[[str], None] = lambda text: None
+        # Hears the words of the open utterance so far.
+        self.on_words: Callable[[str], None] = lambda text: None
 
     async def run(self) -> None:
         """Keep the recogniser's stream until cancelled."""
@@ -207,9 +207,8 @@ class Listener:
                 unstable=Personal(partial.unstable_text, "transcript"),
             )
         )
-        if partial.stable_text:
-            self.on_stable(partial.stable_text)
         text = f"{partial.stable_text} {partial.unstable_text}".strip()
+        self.on_words(text)
         self._feed(on.PartialText(now_ns, partial.utterance_id, text))
 
     def on_final(self, final: pb.Final) -> None:

@@ -5,7 +5,7 @@ Only the leg and the store are fakes. Time is the machine's; tests wait for even
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from services.common.personal import Personal
 from services.common.rpc_client import open_channel
 from services.common.rpc_server import GrpcService, RunningServer, serve
 from services.common.settings import Settings, load_settings
-from services.llm.engine import Engine, GenerationRequest
+from services.llm.engine import Engine, GenerationRequest, Message, Warmed
 from services.llm.scripted import ScriptedEngine
 from services.llm.server import build as build_llm
 from services.orchestrator.call import Call, CallStore, NoStore
@@ -141,6 +141,12 @@ class RecordingLlm(ScriptedEngine):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.scripted, SystemClock())
         self.prompts: list[list[str]] = []
+        # Last message of each prefix it was given to read ahead.
+        self.read: list[str] = []
+
+    async def warm(self, request_id: str, messages: Sequence[Message], cache_salt: str) -> Warmed:
+        self.read.append(messages[-1].content)
+        return await super().warm(request_id, messages, cache_salt)
 
     def generate(self, request: GenerationRequest) -> Any:
         self.prompts.append([f"{message.role.name.lower()}: {message.content}" for message in request.messages])

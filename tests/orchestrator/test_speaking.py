@@ -79,6 +79,23 @@ async def test_keys_of_a_secret_reach_the_tool_that_asked_and_leave_no_trace(lab
     assert "pressed" not in str(lab.llm.prompts)
 
 
+async def test_the_model_reads_what_the_caller_says_while_it_is_said_but_for_the_word_in_progress(lab: Lab) -> None:
+    call = await greeted(lab)
+    # The service read the system's prompt when it started.
+    lab.llm.read.clear()
+
+    def readings_after(text: str) -> int:
+        call.call.conductor.agent.listening(text)
+        return len(lab.llm.read)
+
+    assert readings_after("I lost") == 0
+    await lab.until(lambda: readings_after("I lost my") == 1)
+    # While one reading is under way the next one waits for a later text.
+    await lab.until(lambda: readings_after("I lost my red.") + readings_after("I lost my credit card") == 4)
+    # Each reading costs something, so two words at a time; a word that turns out otherwise is no harm.
+    assert lab.llm.read == ["I lost", "I lost my credit"]
+
+
 async def test_secret_keys_that_nobody_asked_for_are_told_to_nobody(lab: Lab) -> None:
     call = await greeted(lab)
     call.decide(do.KeysEntered(Personal(CARD, "dtmf"), masked=True, reason="timeout"))
