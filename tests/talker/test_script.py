@@ -173,6 +173,11 @@ REFUSED = "That payment cannot be refunded. Is there anything else I can do for 
             "Yes.",
         ),
         # Another amount than the wanted one never gets a yes, however it is written.
+        (
+            (HELLO, BLOCKED, REFUSED),
+            "I will refine 15 pounds for Northern Rail. Say yes to confirm.",
+            "I meant ten pounds.",
+        ),
         ((HELLO, BLOCKED, REFUSED), "I will refund £50 for Northern Rail. Say yes to confirm.", "I meant ten pounds."),
         ((HELLO, BLOCKED, REFUSED), "I will refund £100 for Northern Rail. Say yes to confirm.", "I meant ten pounds."),
         (

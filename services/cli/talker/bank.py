@@ -10,6 +10,8 @@ _FIFTEEN = r"(£ ?15\b|\b15 ?(pounds|quid|£)|\bfifteen\b)"
 _TEN = r"(£ ?10\b|\b10 ?(pounds|quid|£)|\bten\b)"
 # The card of the read-back, digit by digit or as a number; "four" is heard as "for".
 _DEBIT = r"\b(4|four|for)\W*(4|four|for)\W*(1|one|won)\W*(7|seven)\b"
+# "Refund" as a small recogniser hears it ("refine").
+_REFUND = r"\bre-?f\w+"
 # The sentences of the bundle that ask these (a test holds them to it).
 ASKS_CARD: Final = "Which card is it? You can say or key the last four digits."
 ASKS_REASON: Final = "Is the card lost, stolen, or damaged?"
@@ -82,9 +84,9 @@ CORRECTED = Topic(
     ),
     cues=(
         _CODE,
-        Cue(rf"refund.*{_TEN}.*(confirm|yes)", says=("Yes.", "Yes, please.", "Yes, I confirm.")),
+        Cue(rf"{_REFUND}.*{_TEN}.*(confirm|yes)", says=("Yes.", "Yes, please.", "Yes, I confirm.")),
         Cue(
-            r"refund.*(confirm|say yes)|what should be different",
+            rf"{_REFUND}.*(confirm|say yes)|what should be different",
             says=("I meant ten pounds.", "It should be ten pounds.", "No, ten pounds."),
         ),
         Cue(r"is (that|it) .*(lottery|kettle)", says=("No, Northern Rail.", "No. It is about Northern Rail.")),
