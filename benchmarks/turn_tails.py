@@ -69,7 +69,8 @@ def _contexts(path: Path) -> Iterator[str]:
         yield from re.findall(r"<U>(.*?)(?=<[A-Z]+>|\t|$)", line)
 
 
-SOURCES: tuple[tuple[str, Callable[[Path], Iterator[str]]], ...] = (
+Source = tuple[str, Callable[[Path], Iterator[str]]]
+SOURCES: tuple[Source, ...] = (
     ("task-specific-datasets/banking_data/train.csv", _banking),
     ("task-specific-datasets/span_extraction/**/train_*.json", _spans),
     ("task-specific-datasets/nlupp/data/*/fold*.json", _nlu),
@@ -78,10 +79,10 @@ SOURCES: tuple[tuple[str, Callable[[Path], Iterator[str]]], ...] = (
 )
 
 
-def utterances(corpus: Path) -> list[tuple[str, ...]]:
+def utterances(corpus: Path, sources: Sequence[Source] = SOURCES) -> list[tuple[str, ...]]:
     """Every different utterance as words, in a fixed mixed order."""
     found: dict[tuple[str, ...], None] = {}
-    for pattern, read in SOURCES:
+    for pattern, read in sources:
         paths = sorted(corpus.glob(pattern))
         if not paths:
             raise SystemExit(f"--corpus: expected {pattern} in {corpus}, found none.")

@@ -50,6 +50,7 @@ class Dip:
     text: str | None = None
     text_ms: float = 0.0
     logprob: float = 0.0
+    ending: float | None = None
     predictions: list[tuple[float, float]] = field(default_factory=list)
 
 
@@ -63,6 +64,7 @@ class Row:
     certain: bool
     tail: float
     misheard: float
+    ending: float | None
     over: bool
     lasts_ms: float
     kind: str = ""
@@ -82,7 +84,7 @@ class Recorder(Replay):
                 dip.predictions.append((at_ms - dip.last_voiced_ms, signal.probability))
             elif isinstance(signal, on.FinalText):
                 dip.text, dip.text_ms = signal.text, at_ms - dip.last_voiced_ms
-                dip.logprob = signal.avg_logprob
+                dip.logprob, dip.ending = signal.avg_logprob, signal.ending
         Replay._feed(self, signal)
 
     def _predict(self, utterance: Any, now_ns: int) -> None:
@@ -116,7 +118,7 @@ def rows_of(entry: Entry, dips: Sequence[Dip]) -> list[Row]:
         over = dip.at_ms >= truth.end_ms
         if dip.text is None or not (held or over):
             continue
-        reading = completeness.read(dip.text, words, _expectation(entry.item), dip.logprob)
+        reading = completeness.read(dip.text, words, _expectation(entry.item), dip.logprob, dip.ending)
         lasts_ms = float("inf") if over else held[-1].end_ms - dip.last_voiced_ms
         rows.append(
             Row(
@@ -126,6 +128,7 @@ def rows_of(entry: Entry, dips: Sequence[Dip]) -> list[Row]:
                 reading.certain,
                 reading.tail,
                 reading.misheard,
+                reading.ending,
                 over,
                 lasts_ms,
                 entry.item.kind,
@@ -135,16 +138,31 @@ def rows_of(entry: Entry, dips: Sequence[Dip]) -> list[Row]:
     return rows
 
 
-NAMES = ("bias", "audio", "tail", "misheard", *completeness.WEIGHTS)
+# "tail": where the recogniser says nothing of a text's end; "tail beside" and "ending": where it does.
+NAMES = ("bias", "audio", "tail", "tail beside", "ending", "misheard", *completeness.WEIGHTS)
 PRIOR = np.array(
-    [endpoint.BIAS, endpoint.AUDIO, completeness.TAIL, completeness.MISHEARD, *completeness.WEIGHTS.values()]
+    [
+        endpoint.BIAS,
+        endpoint.AUDIO,
+        completeness.TAIL,
+        completeness.TAIL_BESIDE_ENDING,
+        completeness.ENDING,
+        completeness.MISHEARD,
+        *completeness.WEIGHTS.values(),
+    ]
 )
 
 
 def features(row: Row) -> list[float]:
-    """1, the first prediction's log-odds, the tail's, how unsure the words are, one per sign."""
+    """1, the first prediction's log-odds, then as `of_text`."""
     audio = endpoint.logit(row.dip.predictions[0][1]) if row.dip.predictions else 0.0
-    return [1.0, audio, row.tail, row.misheard, *(float(name in row.signs) for name in completeness.WEIGHTS)]
+    return [1.0, audio, *of_text(row)]
+
+
+def of_text(row: Row) -> list[float]:
+    """The tail's log-odds, the ending's, how unsure the words are, one per sign."""
+    form = [row.tail, 0.0, 0.0] if row.ending is None else [0.0, row.tail, row.ending]
+    return [*form, row.misheard, *(float(name in row.signs) for name in completeness.WEIGHTS)]
 
 
 def fit(x: Floats, y: Floats) -> Floats:
@@ -180,7 +198,7 @@ class Shape:
 def ends_at_ms(row: Row, weights: Floats, shape: Shape, shift_ms: float) -> float:
     """When the turn would end if the silence lasted for ever, as the turn-taker decides: regraded by each answer."""
     said = dict(zip(NAMES, weights, strict=True))
-    text = sum(said[sign] for sign in row.signs) + said["tail"] * row.tail + said["misheard"] * row.misheard
+    text = float(np.dot(weights[2:], of_text(row)))
     known = sorted([(row.dip.text_ms, None), *row.dip.predictions], key=lambda answer: answer[0])
     audio, have_text, at = 0.0, False, 0.0
     for (answered_ms, probability), (next_ms, _) in zip(known, [*known[1:], (1e9, None)], strict=True):
@@ -258,7 +276,7 @@ def main() -> None:
     ):
         print(
             f"{name:22} {before:6.2f} → {after:6.2f}   seen {seen}"
-            + (f", {ends / seen:.0%} ends" if seen and name not in NAMES[:4] else "")
+            + (f", {ends / seen:.0%} ends" if seen and name in completeness.WEIGHTS else "")
         )
     turns = settings.orchestrator.turns
     shapes = [

@@ -80,10 +80,14 @@ class Hypothesis:
     alternatives: tuple[Alternative, ...] = ()
     words: tuple[Word, ...] = ()
     rejection: Rejection | None = None
+    # That an utterance of these words is whole (endings.py); None: nobody asked, or no opinion.
+    ending_log_odds: float | None = None
 
     def rejected(self, why: Rejection) -> "Hypothesis":
         """The same scores without the text."""
-        return replace(self, text=Personal("", "transcript"), alternatives=(), words=(), rejection=why)
+        return replace(
+            self, text=Personal("", "transcript"), alternatives=(), words=(), rejection=why, ending_log_odds=None
+        )
 
 
 @dataclass(frozen=True)

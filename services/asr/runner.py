@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from services.asr import metrics
 from services.asr.audio import MODEL_RATE_HZ
 from services.asr.cost import units_of
 from services.asr.effects import JobKind
+from services.asr.endings import Endings
 from services.asr.hypothesis import DecodeRequest, Engine, Hypothesis, Recognition
 from services.asr.scheduler import NS_PER_MS, Dropped, Job, Priority, Scheduler
 from services.common.clock import Clock
@@ -81,8 +82,9 @@ class Recogniser(Protocol):
 class Runner:
     """A `Recogniser` on one engine."""
 
-    def __init__(self, engine: Engine, settings: AsrSettings, clock: Clock) -> None:
+    def __init__(self, engine: Engine, settings: AsrSettings, clock: Clock, endings: Endings | None = None) -> None:
         self._engine = engine
+        self._endings = endings
         self._settings = settings
         self._clock = clock
         self._scheduler = Scheduler(settings.max_batch, settings.max_queue_ms)
@@ -194,12 +196,15 @@ class Runner:
                     self._drop(job, Dropped.YIELDED)
                 return
             decoded = await self._in_worker(self._engine.decode, encoded)
+            heard = await self._judge_endings(batch, decoded.hypotheses)
             text_ns = self._clock.now_ns()
-            for job, hypothesis in zip(batch, decoded.hypotheses, strict=True):
+            for job, hypothesis in zip(batch, heard, strict=True):
                 # A provisional text is what the answer to the caller is begun with: it does not wait for word times.
                 if job.owner.kind is JobKind.PROVISIONAL:
                     self._deliver(job, hypothesis, Times(job.arrival_ns, start_ns, text_ns), early=True)
-            found = await self._in_worker(self._engine.align, decoded)
+            aligned = await self._in_worker(self._engine.align, decoded)
+            endings = [hypothesis.ending_log_odds for hypothesis in heard]
+            found = [replace(h, ending_log_odds=odds) for h, odds in zip(aligned, endings, strict=True)]
         except (RuntimeError, ValueError) as error:
             self._finish(complete=False)
             await self._failed(batch, start_ns, error)
@@ -211,6 +216,17 @@ class Runner:
         for job, hypothesis in zip(batch, found, strict=True):
             metrics.QUEUE_MS.labels(kind=job.owner.kind.value).observe((start_ns - job.arrival_ns) / NS_PER_MS)
             self._deliver(job, hypothesis, Times(job.arrival_ns, start_ns, end_ns))
+
+    async def _judge_endings(self, batch: tuple[Job, ...], heard: list[Hypothesis]) -> list[Hypothesis]:
+        """How likely each text ends an utterance. Not of partial texts: nothing ends by them."""
+        endings = self._endings
+        if endings is None or all(job.owner.kind is JobKind.PARTIAL for job in batch):
+            return heard
+
+        def judge(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+            return [replace(h, ending_log_odds=endings.log_odds(h.text.reveal(), h.language)) for h in hypotheses]
+
+        return await self._in_worker(judge, heard)
 
     async def _in_worker(self, step: Callable[[Any], T], argument: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, step, argument)

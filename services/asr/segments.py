@@ -40,6 +40,7 @@ def join(parts: Sequence[tuple[int, Hypothesis]]) -> Hypothesis:
         avg_logprob=avg_logprob,
         no_speech_prob=sum(h.no_speech_prob * h.audio_ms for _, h in heard) / total,
         audio_ms=audio_ms,
+        ending_log_odds=heard[-1][1].ending_log_odds,
         alternatives=(Alternative(text, avg_logprob),),
         words=tuple(word for offset, h in heard for word in _moved(h.words, offset)),
     )

@@ -10,6 +10,7 @@ import grpc.aio
 from services import __version__
 from services.asr import metrics
 from services.asr.effects import Limits
+from services.asr.endings import Endings
 from services.asr.filters import Thresholds
 from services.asr.hypothesis import EngineInfo
 from services.asr.outbox import Outbox
@@ -70,11 +71,18 @@ class AsrServicer(asr_pb2_grpc.AsrServiceServicer):
 
             path = await asyncio.to_thread(self._store.path, self._settings.asr.model)
             engine = await asyncio.to_thread(WhisperEngine, self._settings.asr, path)
-            self._runner = Runner(engine, self._settings.asr, self._clock)
+            self._runner = Runner(engine, self._settings.asr, self._clock, await self._endings())
             await self._runner.warm()
             self._runner.start()
             self._info, self._recogniser = engine.info, self._runner
         log.info("asr engine ready", engine=self._info.name, model=self._info.model, device=self._info.device)
+
+    async def _endings(self) -> Endings | None:
+        """None where none is wanted."""
+        if not self._settings.asr.ending_model:
+            return None
+        path = await asyncio.to_thread(self._store.path, self._settings.asr.ending_model)
+        return await asyncio.to_thread(Endings.load, path)
 
     async def close(self) -> None:
         """Stop the worker."""
@@ -150,19 +158,20 @@ class AsrServicer(asr_pb2_grpc.AsrServiceServicer):
             raise UnavailableError("The recogniser is still loading its model.", remedy="Wait for health SERVING.")
         return self._recogniser.load().to_proto(self._clock.now_ns())
 
+    def _model_info(self, name: str) -> common_pb2.ModelInfo:
+        entry = self._store.entry(name)
+        weights = max(entry.files, key=lambda file: file.size)
+        return common_pb2.ModelInfo(
+            name=entry.name, version=entry.version, sha256=weights.sha256, licence=entry.licence
+        )
+
     async def Describe(self, request: common_pb2.DescribeRequest, context: Context) -> common_pb2.DescribeResponse:
         """What runs."""
         if self._info is None:
             raise UnavailableError("The recogniser is still loading its model.", remedy="Wait for health SERVING.")
         models = []
         if self._info.name != "scripted":
-            entry = self._store.entry(self._info.model)
-            weights = max(entry.files, key=lambda file: file.size)
-            models = [
-                common_pb2.ModelInfo(
-                    name=entry.name, version=entry.version, sha256=weights.sha256, licence=entry.licence
-                )
-            ]
+            models = [self._model_info(name) for name in (self._info.model, self._settings.asr.ending_model) if name]
         return common_pb2.DescribeResponse(
             service="asr",
             version=__version__,

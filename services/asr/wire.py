@@ -111,6 +111,7 @@ def write_final(
             audio_ms=hypothesis.audio_ms,
             rejection=pb.Final.Rejection.ValueType(hypothesis.rejection.value if hypothesis.rejection else 0),
             timings=timings,
+            ending_log_odds=hypothesis.ending_log_odds,
         )
     )
 

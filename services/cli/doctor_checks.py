@@ -129,7 +129,7 @@ def model_files(settings: Settings, names: Iterable[str]) -> Iterator[Finding]:
             continue
         wanted += {
             "vad": lambda: [settings.vad.model, settings.vad.turn_model],
-            "asr": lambda: [settings.asr.model],
+            "asr": lambda: [settings.asr.model, *filter(None, [settings.asr.ending_model])],
             "llm": lambda: [settings.llm.model, *filter(None, [settings.llm.embedder])],
             "tts": lambda: list(settings.tts.voices),
         }.get(name, list)()

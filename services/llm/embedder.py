@@ -10,17 +10,14 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from services.common.errors import MissingModelError, OverloadedError
 from services.common.models import ModelStore
 from services.common.settings import Settings
+from services.minilm import Floats, MiniLm
 
-Floats = NDArray[np.float32]
-MAX_TOKENS: Final = 64
 WHAT: Final = "The embedder"
 RETRY_S: Final = 0.2
-_INPUTS: Final = {"input_ids", "attention_mask", "token_type_ids"}
 
 
 class Model(Protocol):
@@ -35,30 +32,11 @@ class OnnxModel:
     """Mean of the last hidden states over the tokens, normalised, as all-MiniLM-L6-v2 was trained."""
 
     def __init__(self, directory: Path) -> None:
-        import onnxruntime as ort
-        from tokenizers import Tokenizer
-
-        self._tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(MAX_TOKENS)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        self._session = ort.InferenceSession(str(directory / "model.onnx"), options, providers=["CPUExecutionProvider"])
-        found = {item.name for item in self._session.get_inputs()}
-        if found != _INPUTS:
-            raise MissingModelError(
-                f"model.onnx: expected the inputs {sorted(_INPUTS)}, found {sorted(found)}.",
-                remedy="Run `trunkline models verify`, or name another model in llm.embedder.",
-            )
+        self._model = MiniLm(directory, "llm.embedder")
 
     def embed(self, text: str) -> Floats:
         """[384]."""
-        ids = np.array([self._tokenizer.encode(text).ids], dtype=np.int64)
-        feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-        states = self._session.run(None, feed)[0][0]
-        mean = states.mean(axis=0)
+        mean = self._model.states(text).mean(axis=0)
         return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), dtype=np.float32)
 
 

@@ -236,6 +236,7 @@ class Listener:
                 final.language,
                 # 0: the recogniser does not detect languages.
                 final.language_probability or 1.0,
+                final.ending_log_odds if final.HasField("ending_log_odds") else None,
             )
         )
 

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from services.asr.effects import JobKind
+from services.asr.endings import Endings, Head
 from services.asr.hypothesis import DecodeRequest, EngineInfo, Hypothesis, Recognition
 from services.asr.runner import Runner, Ticket, Times
 from services.common.clock import SystemClock
 from services.common.errors import DeadlineError, OverloadedError, TrunklineError
 from services.common.personal import Personal
 from services.common.settings import AsrSettings
+from services.minilm import WIDTH, Floats
 
 POISON_MS = 666
 
@@ -154,6 +156,24 @@ async def test_a_provisional_text_does_not_wait_for_its_words(bench: Bench) -> N
     assert not provisional.done()
     bench.engine.may_align.set()
     assert (await provisional).text.reveal() == "200"
+
+
+async def test_finals_say_how_likely_they_end_an_utterance_partials_do_not() -> None:
+    class Reader:
+        def states(self, text: str) -> Floats:
+            return np.full((3, WIDTH), float(text), dtype=np.float32)
+
+    first = np.full((WIDTH, 1), 1 / WIDTH, dtype=np.float32)
+    head = Head(first, np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32), -1.0)
+    bench = Bench()
+    bench.runner = Runner(bench.engine, AsrSettings(), SystemClock(), Endings(Reader(), head))
+    bench.runner.start()
+    try:
+        final, partial = bench.ask(4), bench.ask(3, JobKind.PARTIAL)
+        assert (await final).ending_log_odds == pytest.approx(3.0, abs=0.01)
+        assert (await partial).ending_log_odds is None
+    finally:
+        await bench.runner.close()
 
 
 async def test_a_newer_partial_supersedes_the_waiting_one(bench: Bench) -> None:

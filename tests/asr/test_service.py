@@ -33,7 +33,8 @@ async def test_describe_names_the_engine_the_model_its_hash_and_the_device(stub:
     answer = await stub.Describe(common_pb2.DescribeRequest(), timeout=5)
     assert (answer.service, answer.engine, answer.device) == ("asr", "ctranslate2", "cpu")
     assert answer.models[0].name == "whisper-tiny.en"
-    assert len(answer.models[0].sha256) == 64
+    assert answer.models[1].name == "all-minilm-l6-v2-int8"
+    assert [len(model.sha256) for model in answer.models] == [64, 64]
     assert answer.details["compute_type"].startswith("int8")
 
 

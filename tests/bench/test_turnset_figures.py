@@ -168,7 +168,8 @@ class Answering(Outputs):
             return 0.99 if done else 0.01
         text = self._text if done or not self._text else "I would like to"
         return {
-            "text": text, "avg_logprob": -0.1, "no_speech_prob": 0.0, "language": "en", "language_probability": 1.0
+            "text": text, "avg_logprob": -0.1, "no_speech_prob": 0.0, "language": "en", "language_probability": 1.0,
+            "ending": None,
         }  # fmt: skip
 
 

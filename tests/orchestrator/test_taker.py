@@ -51,8 +51,8 @@ def test_after_a_gap_between_words_the_next_dip_is_seen_later_unless_waits_are_d
         (0.9, "I would like to", 1800, 2000),
         (0.5, "I lost my credit card.", 220, 230),
         (0.5, "I lost my credit card and", 1900, 2000),
-        (0.1, "I need a taxi.", 1300, 1700),
-        (0.95, "I need a taxi.", 800, 1100),
+        (0.1, "I need a taxi.", 1700, 2000),
+        (0.95, "I need a taxi.", 900, 1500),
         (0.1, "I lost my credit card.", 220, 350),
         (0.5, "Yes.", 200, 230),
         (None, "I lost my credit card.", 220, 300),
@@ -219,12 +219,12 @@ def test_long_speech_without_words_is_asked_about_and_short_is_not() -> None:
     world.speech(1600)
     world.silence(210)
     world.text("")
-    world.silence(1600)
+    world.silence(2_000)
     assert len(world.made(do.UnclearTurn)) == 1
     world.speech(200)
     world.silence(210)
     world.text("")
-    world.silence(1600)
+    world.silence(2_000)
     assert len(world.made(do.UnclearTurn)) == 1
     assert [discard.reason for discard in world.made(do.Discard)] == ["no words"]
 
@@ -260,7 +260,7 @@ def test_a_reply_to_a_turn_that_may_go_on_is_prepared_later(probability: float, 
     world.text(text)
     assert not world.made(do.Speculate)
     world.silence(2400)
-    assert world.when(do.Speculate) == end_ms + 810
+    assert world.when(do.Speculate) == end_ms + 1_010
     assert len(world.made(do.EndTurn)) == 1
 
 

@@ -222,3 +222,20 @@ def test_words_that_the_recogniser_is_unsure_of_say_less_that_the_turn_is_over()
     sure, unsure = (read("I lost my credit card.", lexicon("en"), OPEN, logprob) for logprob in (-0.1, -0.8))
     assert unsure.log_odds < sure.log_odds
     assert read("Yes.", lexicon("en"), OPEN, -0.8).log_odds == read("Yes.", lexicon("en")).log_odds
+
+
+def test_what_the_recogniser_says_of_a_texts_end_moves_the_wait() -> None:
+    """…and the words by themselves count less beside it."""
+    said, words = "I lost my credit card.", lexicon("en")
+    open_, silent, whole = (read(said, words, OPEN, 0.0, ending).log_odds for ending in (-3.0, None, 3.0))
+    assert open_ < silent < whole
+    agreeing = read(said, words, OPEN, 0.0, 0.0)
+    assert abs(agreeing.log_odds) < abs(silent)
+    assert agreeing.ending == 0.0
+
+
+@pytest.mark.parametrize("text", ["", "Yes.", "four seven one two"])
+def test_what_is_measured_against_the_question_does_not_ask_how_its_text_ends(text: str) -> None:
+    asked = Expectation(kind="digits", length=4) if "seven" in text else OPEN
+    for ending in (-5.0, 5.0):
+        assert read(text, lexicon("en"), asked, 0.0, ending) == read(text, lexicon("en"), asked)

@@ -139,6 +139,7 @@ def _final(final: asr_pb2.Final) -> dict[str, Any]:
         "no_speech_prob": round(final.no_speech_prob, 3),
         "language": final.language,
         "language_probability": round(final.language_probability, 3),
+        "ending": round(final.ending_log_odds, 3) if final.HasField("ending_log_odds") else None,
     }
 
 

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import functools
+import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from importlib import resources
 from pathlib import Path
 
 from services.cli.caller import Pcm
@@ -37,10 +39,13 @@ def model_names(settings: Settings, store: ModelStore) -> dict[Kind, str]:
         largest = max(entry.files, key=lambda file: file.size)
         return f"{model}:{largest.sha256[:12]}"
 
+    # What is learnt on top of MiniLM has no entry in the manifest: it is part of the asr service.
+    head = hashlib.sha256(resources.files("services").joinpath("asr", "endings_en.npz").read_bytes()).hexdigest()[:12]
+    ending = f"{named(settings.asr.ending_model)}:{head}" if settings.asr.ending_model else "none"
     return {
         "vad": named(settings.vad.model),
         "turn": named(settings.vad.turn_model),
-        "text": f"{named(settings.asr.model)}:{settings.asr.compute_type}:{settings.asr.window}",
+        "text": f"{named(settings.asr.model)}:{settings.asr.compute_type}:{settings.asr.window}:{ending}",
     }
 
 

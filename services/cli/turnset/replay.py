@@ -239,6 +239,7 @@ def final_text(answer: Any, at_ns: int, utterance: int) -> on.FinalText:
         no_speech_prob=float(answer["no_speech_prob"]),
         language=str(answer["language"]),
         language_probability=float(answer["language_probability"]),
+        ending=answer["ending"],
     )
 
 

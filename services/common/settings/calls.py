@@ -23,7 +23,7 @@ class TurnSettings(Section):
     profile: Literal["default", "elderly", "noisy", "dictation"] = "default"
     # End of turn: the shortest wait, the wait at even odds, the longest wait (turns/endpoint.py).
     endpoint_complete_ms: Positive = 220
-    endpoint_unsure_ms: Positive = 1400
+    endpoint_unsure_ms: Positive = 1800
     endpoint_incomplete_ms: Positive = 2000
     # Moves every wait: later is safer, earlier is quicker.
     endpoint_shift_ms: int = 0

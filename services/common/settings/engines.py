@@ -51,6 +51,8 @@ class AsrSettings(ServiceSettings):
     no_speech_threshold: float = 0.6
     logprob_threshold: float = -1.0
     compression_ratio_threshold: float = 2.4
+    # Says of every text how likely an utterance ends with it (English). Empty: nothing is said.
+    ending_model: str = "all-minilm-l6-v2-int8"
 
 
 class LlmSettings(ServiceSettings):

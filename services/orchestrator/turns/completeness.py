@@ -57,6 +57,9 @@ WITHOUT_TAIL: Mapping[str, float] = {
 }
 # Of the log-odds that other people's utterances end with such words (tail.py), where an answer is not counted.
 TAIL = 0.55
+# Where the recogniser says of its text how likely an utterance ends so (a language model's reading: services/asr), that
+# counts, and the words by themselves count less: both have learnt from the same people.
+ENDING, TAIL_BESIDE_ENDING = 0.52, 0.4
 # Of the recogniser's log-probability per token below SURE_LOGPROB: the words it is unsure of are often the last one
 # misheard, or left out.
 MISHEARD = -1.6
@@ -80,8 +83,9 @@ LEAST_DIGITS = 2
 class Reading:
     """`log_odds` of "complete" from the text alone; `signs` that were seen; `certain`: nothing can follow.
 
-    `tail`: what the last words say by themselves, before it is weighed; 0.0 where they are not asked. `misheard`: how
-    unsure the recogniser is of them, in nats per token.
+    `tail`: what the last words say by themselves, before it is weighed; 0.0 where they are not asked. `ending`: what
+    the recogniser says of the text's end, likewise; None where it says nothing. `misheard`: how unsure the recogniser
+    is of the words, in nats per token.
     """
 
     log_odds: float
@@ -89,6 +93,7 @@ class Reading:
     certain: bool = False
     tail: float = 0.0
     misheard: float = 0.0
+    ending: float | None = None
 
     @property
     def probability(self) -> float:
@@ -96,8 +101,15 @@ class Reading:
         return 1 / (1 + math.exp(-self.log_odds))
 
 
-def read(text: str, lexicon: Lexicon, expected: Expectation = OPEN, logprob: float = 0.0) -> Reading:
-    """Judge `text`, said in answer to `expected`; `logprob`: the recogniser's, per token (0.0: not known).
+def read(
+    text: str,
+    lexicon: Lexicon,
+    expected: Expectation = OPEN,
+    logprob: float = 0.0,
+    ending: float | None = None,
+) -> Reading:
+    """Judge `text`, said in answer to `expected`; `logprob`: the recogniser's, per token (0.0: not known); `ending`:
+    its log-odds that an utterance of these words is whole (None: not known).
 
     No words: no evidence.
     """
@@ -106,16 +118,23 @@ def read(text: str, lexicon: Lexicon, expected: Expectation = OPEN, logprob: flo
     open_ended = any(sign in signs for sign in ("trailing off", "filler last", "open word last"))
     weights = WEIGHTS if knows(lexicon.language) else WITHOUT_TAIL
     tail = _tail(text, signs, lexicon)
+    if not signs or _measured(signs):
+        ending = None
     misheard = 0.0
     if signs and not certain and "part of the answer" not in signs:
         misheard = SURE_LOGPROB - min(SURE_LOGPROB, max(LEAST_LOGPROB, logprob))
-    weighed = sum(weights[sign] for sign in signs) + TAIL * tail + MISHEARD * misheard
-    return Reading(weighed, signs, certain and not open_ended, tail, misheard)
+    form = TAIL * tail if ending is None else TAIL_BESIDE_ENDING * tail + ENDING * ending
+    weighed = sum(weights[sign] for sign in signs) + form + MISHEARD * misheard
+    return Reading(weighed, signs, certain and not open_ended, tail, misheard, ending)
+
+
+def _measured(signs: tuple[str, ...]) -> bool:
+    """Numbers, letters, dates and short answers are measured against the question, sentences by their form."""
+    return any(sign in signs for sign in _MEASURED)
 
 
 def _tail(text: str, signs: tuple[str, ...], lexicon: Lexicon) -> float:
-    """Sentences only: numbers, letters, dates and short answers are measured against the question."""
-    if any(sign in signs for sign in _MEASURED):
+    if _measured(signs):
         return 0.0
     return tail_log_odds(words_of(text), lexicon.language)
 

@@ -28,8 +28,9 @@ from services.orchestrator.turns.profile import CallerPauses
 BIAS = -0.3
 AUDIO = 0.15
 TEXT = 1.0
-# How steeply the wait follows the log-odds. 1 would be right if the odds were exact; they are shrunk by the prior.
-SLOPE = 1.6
+# How steeply the wait follows the log-odds. 1 would be right if the odds were exact; they are shrunk by the prior, and
+# by signs that count the same for every caller.
+SLOPE = 2.4
 # The pause of an average caller, for which the settings are meant.
 AVERAGE_PAUSE_MS = 450.0
 # The turn model is not believed beyond these odds.

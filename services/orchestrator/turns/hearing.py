@@ -37,7 +37,8 @@ class Hearing:
     def read(self, utterance: Utterance) -> None:
         """Judge its words anew: they, or the question, have changed."""
         words = utterance.text if utterance.text is not None else utterance.partial
-        reading = read(words, self.lexicon, self.expected, utterance.logprob) if words else None
+        said = (words, self.lexicon, self.expected, utterance.logprob, utterance.ending)
+        reading = read(*said) if words else None
         # Words in doubt may say that more will come, never that a turn is over.
         believed = reading is None or utterance.doubt is None or reading.log_odds < 0
         utterance.reading = reading if believed else None

@@ -56,6 +56,8 @@ class FinalText:
     no_speech_prob: float = 0.0
     language: str = ""
     language_probability: float = 1.0
+    # Its log-odds that an utterance of these words is whole; None: no opinion.
+    ending: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,7 +235,7 @@ class TurnTaker:
         if utterance is None or not utterance.dipped:
             return
         utterance.text_ns = signal.at_ns
-        utterance.logprob = signal.avg_logprob
+        utterance.logprob, utterance.ending = signal.avg_logprob, signal.ending
         utterance.doubt = self._hearing.doubt(signal, self._speech.voiced_ns / MS)
         last_voiced_ns, noisy = self._speech.last_voiced_ns, self._speech.noisy_line
         if utterance.text_came(signal.text.strip(), last_voiced_ns, noisy_line=noisy):

@@ -42,6 +42,7 @@ class Utterance:
     text: str | None = None
     text_ns: int = 0
     logprob: float = 0.0
+    ending: float | None = None
     # How many words there were at the latest dip that brought new ones, and where speech ended then.
     words: int = 0
     words_end_ns: int = 0
@@ -113,7 +114,7 @@ class Utterance:
         self.dipped = self.late = self.asked_again = False
         self.probability = self.text = self.speculated = self.doubt = None
         self.asks = self.in_this_dip = 0
-        self.logprob = 0.0
+        self.logprob, self.ending = 0.0, None
 
 
 def _count(text: str) -> int:

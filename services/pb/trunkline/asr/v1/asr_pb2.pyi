@@ -288,6 +288,7 @@ class Final(_message.Message):
     AUDIO_MS_FIELD_NUMBER: _builtins.int
     REJECTION_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    ENDING_LOG_ODDS_FIELD_NUMBER: _builtins.int
     utterance_id: _builtins.int
     provisional: _builtins.bool
     """True for the answer to SPEECH_PAUSED: it may be void soon."""
@@ -302,6 +303,11 @@ class Final(_message.Message):
     audio_ms: _builtins.int
     """Length of audio decoded."""
     rejection: Global___Final.Rejection.ValueType
+    ending_log_odds: _builtins.float
+    """Log-odds, from the words alone, that an utterance of these words is whole
+    rather than cut off. Unset: no opinion (no words, another language, or no
+    model for it).
+    """
     @_builtins.property
     def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alternative]: ...
     @_builtins.property
@@ -328,12 +334,15 @@ class Final(_message.Message):
         audio_ms: _builtins.int = ...,
         rejection: Global___Final.Rejection.ValueType = ...,
         timings: _common_pb2.Timings | None = ...,
+        ending_log_odds: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ending_log_odds", b"_ending_log_odds", "ending_log_odds", b"ending_log_odds", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "audio_ms", b"audio_ms", "avg_logprob", b"avg_logprob", "language", b"language", "language_probability", b"language_probability", "languages", b"languages", "no_speech_prob", b"no_speech_prob", "provisional", b"provisional", "rejection", b"rejection", "text", b"text", "timings", b"timings", "utterance_id", b"utterance_id", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ending_log_odds", b"_ending_log_odds", "alternatives", b"alternatives", "audio_ms", b"audio_ms", "avg_logprob", b"avg_logprob", "ending_log_odds", b"ending_log_odds", "language", b"language", "language_probability", b"language_probability", "languages", b"languages", "no_speech_prob", b"no_speech_prob", "provisional", b"provisional", "rejection", b"rejection", "text", b"text", "timings", b"timings", "utterance_id", b"utterance_id", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__ending_log_odds: _TypeAlias = _typing.Literal["ending_log_odds"]  # noqa: Y015
+    _WhichOneofArgType__ending_log_odds: _TypeAlias = _typing.Literal["_ending_log_odds", b"_ending_log_odds"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ending_log_odds) -> _WhichOneofReturnType__ending_log_odds | None: ...
 
 Global___Final: _TypeAlias = Final  # noqa: Y015
 
