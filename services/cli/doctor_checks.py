@@ -134,7 +134,7 @@ def model_files(settings: Settings, names: Iterable[str]) -> Iterator[Finding]:
             "tts": lambda: list(settings.tts.voices),
         }.get(name, list)()
     store = ModelStore(settings.models)
-    for model in wanted:
+    for model in dict.fromkeys(wanted):
         yield _model(store, model, needed=True)
     yield _model(store, "speech-test", needed=False)
 

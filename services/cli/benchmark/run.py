@@ -33,6 +33,8 @@ from services.common.models import ModelStore
 
 # The longest clip that is said: a benchmark of long monologues measures little.
 _LONGEST_CLIP_S = 5.0
+# The scripted voice detector goes by energy: what follows a longer dip at a clip's end it does not hold to be speech.
+_SCRIPTED_DIP_MS = 160.0
 # What a turn takes until one has been seen: the caller's sentence, the answer, the pause after it.
 _TURN_S = 7.0
 _CELL_S = 6.0
@@ -77,6 +79,8 @@ def speech_clips(launch: Launch) -> list[Clip]:
 
 async def callers_voices(request: BenchRequest, stack: RunningStack, clips: Sequence[Clip], clock: Clock) -> Voices:
     """What the callers of these scripts need. Backchannels are words of the stack's own voice where it has one."""
+    if is_scripted(stack.launch.settings):
+        clips = [clip for clip in clips if clip.longest_dip_ms() <= _SCRIPTED_DIP_MS]
     said: list[Clip] = []
     if {"backchannels", "mixed"} & set(request.scripts):
         settings = stack.launch.settings
