@@ -7,7 +7,6 @@ knows English: texts in other languages get no opinion.
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Final, Protocol
@@ -22,8 +21,6 @@ LANGUAGE: Final = "en"
 MOST_WORDS: Final = 30
 # Beyond these odds the head only extrapolates.
 MOST_LOG_ODDS: Final = 6.0
-# Provisional and final text of a turn are mostly the same; a busy service has some dozen turns under way.
-REMEMBERED: Final = 64
 _HEAD: Final = "endings_en.npz"
 _WORDS: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
@@ -81,7 +78,6 @@ class Endings:
     def __init__(self, reader: Reader, head: Head) -> None:
         self._reader = reader
         self._head = head
-        self._asked = lru_cache(REMEMBERED)(self._ask)
 
     @classmethod
     def load(cls, directory: Path) -> "Endings":
@@ -91,8 +87,7 @@ class Endings:
     def log_odds(self, text: str, language: str) -> float | None:
         """That an utterance of these words is whole rather than cut off; None: no words, or not English."""
         words = plain(text)
-        return self._asked(words) if words and language == LANGUAGE else None
-
-    def _ask(self, words: str) -> float:
+        if not words or language != LANGUAGE:
+            return None
         odds = float(self._head.log_odds(self._reader.states(words)[-1]))
         return max(-MOST_LOG_ODDS, min(MOST_LOG_ODDS, odds))

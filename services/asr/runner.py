@@ -218,7 +218,10 @@ class Runner:
             self._deliver(job, hypothesis, Times(job.arrival_ns, start_ns, end_ns))
 
     async def _judge_endings(self, batch: tuple[Job, ...], heard: list[Hypothesis]) -> list[Hypothesis]:
-        """How likely each text ends an utterance. Not of partial texts: nothing ends by them."""
+        """How likely each text ends an utterance. Not of partial texts: nothing ends by them.
+
+        It is an opinion more: a model that fails costs no caller the text.
+        """
         endings = self._endings
         if endings is None or all(job.owner.kind is JobKind.PARTIAL for job in batch):
             return heard
@@ -226,7 +229,11 @@ class Runner:
         def judge(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
             return [replace(h, ending_log_odds=endings.log_odds(h.text.reveal(), h.language)) for h in hypotheses]
 
-        return await self._in_worker(judge, heard)
+        try:
+            return await self._in_worker(judge, heard)
+        except Exception as error:  # noqa: BLE001  # onnxruntime's errors have no base of their own
+            log.error("endings not judged", error=type(error).__name__)
+            return heard
 
     async def _in_worker(self, step: Callable[[Any], T], argument: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, step, argument)

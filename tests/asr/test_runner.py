@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from services.asr.effects import JobKind
-from services.asr.endings import Endings, Head
+from services.asr.endings import Endings, Head, shipped_head
 from services.asr.hypothesis import DecodeRequest, EngineInfo, Hypothesis, Recognition
 from services.asr.runner import Runner, Ticket, Times
 from services.common.clock import SystemClock
@@ -172,6 +172,21 @@ async def test_finals_say_how_likely_they_end_an_utterance_partials_do_not() -> 
         final, partial = bench.ask(4), bench.ask(3, JobKind.PARTIAL)
         assert (await final).ending_log_odds == pytest.approx(3.0, abs=0.01)
         assert (await partial).ending_log_odds is None
+    finally:
+        await bench.runner.close()
+
+
+async def test_a_text_is_delivered_though_nobody_can_say_how_it_ends() -> None:
+    class Broken:
+        def states(self, _text: str) -> Floats:
+            raise ArithmeticError("no states today")
+
+    bench = Bench()
+    bench.runner = Runner(bench.engine, AsrSettings(), SystemClock(), Endings(Broken(), shipped_head()))
+    bench.runner.start()
+    try:
+        final = await bench.ask(4)
+        assert (final.text.reveal(), final.ending_log_odds) == ("4", None)
     finally:
         await bench.runner.close()
 
