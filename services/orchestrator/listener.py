@@ -225,20 +225,7 @@ class Listener:
         self._final, self._final_ns = final, now_ns
         if final.provisional:
             self._ctx.log(final_transcript(final, now_ns, provisional=True))
-        self._feed(
-            on.FinalText(
-                now_ns,
-                final.utterance_id,
-                final.text,
-                final.provisional,
-                final.avg_logprob,
-                final.no_speech_prob,
-                final.language,
-                # 0: the recogniser does not detect languages.
-                final.language_probability or 1.0,
-                final.ending_log_odds if final.HasField("ending_log_odds") else None,
-            )
-        )
+        self._feed(final_text(final, now_ns))
 
     def on_utterance_error(self, error: pb.UtteranceError) -> None:
         """The recogniser could not decode the utterance."""
@@ -251,6 +238,22 @@ class Listener:
     def on_asr_state(self, up: bool, code: str) -> None:
         """The recogniser went away or came back."""
         self._on_state("asr", up, code)
+
+
+def final_text(final: pb.Final, at_ns: int) -> on.FinalText:
+    """A final as the turn-taker gets it."""
+    return on.FinalText(
+        at_ns,
+        final.utterance_id,
+        final.text,
+        final.provisional,
+        final.avg_logprob,
+        final.no_speech_prob,
+        final.language,
+        # 0: the recogniser does not detect languages.
+        final.language_probability or 1.0,
+        final.ending_log_odds if final.HasField("ending_log_odds") else None,
+    )
 
 
 def final_transcript(final: pb.Final, at_ns: int, *, provisional: bool) -> ev.FinalTranscript:

@@ -73,6 +73,13 @@ def test_joined_segments_keep_order_times_and_weight() -> None:
     assert [word.start_ms for word in joined.words] == [10, 1010]
 
 
+def test_how_joined_segments_end_is_said_of_the_last_with_words() -> None:
+    first, last = heard("one", 3000, ending_log_odds=-2.0), heard("two", 1000, ending_log_odds=1.5)
+    assert join([(0, first), (3000, last)]).ending_log_odds == 1.5
+    silent = heard("", 1000).rejected(Rejection.NO_SPEECH)
+    assert join([(0, first), (3000, last), (4000, silent)]).ending_log_odds == 1.5
+
+
 def test_a_rejected_segment_adds_no_text_and_two_of_them_are_a_rejection() -> None:
     silent = heard("x").rejected(Rejection.NO_SPEECH)
     assert join([(0, heard("one")), (1000, silent)]).text.reveal() == "one"

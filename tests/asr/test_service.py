@@ -65,6 +65,7 @@ async def test_a_final_carries_words_in_order_scores_language_and_times(stub: St
     assert all(0 < word.probability <= 1 for word in final.words)
     assert -1 < final.avg_logprob < 0
     assert final.no_speech_prob < 0.3
+    assert final.HasField("ending_log_odds")
     assert (final.language, final.language_probability) == ("en", 1.0)
     assert final.timings.compute_ms > 0
     assert final.timings.total_ms >= final.timings.compute_ms + final.timings.queue_ms

@@ -12,11 +12,13 @@ from services.orchestrator.alarm import Alarm
 from services.orchestrator.event_log import EventLog, SubscriberCut
 from services.orchestrator.events import CallEnded, HoldChanged, StageMeasured
 from services.orchestrator.faults import FaultPolicy
+from services.orchestrator.listener import final_text
 from services.orchestrator.media.ticker import Ticker
 from services.orchestrator.stages import StageRing
 from services.orchestrator.turns.signals import VadFrame
 from services.orchestrator.turns.speculation import SpeculationGate
 from services.orchestrator.turns.speech import SpeechDetector
+from services.pb.trunkline.asr.v1 import asr_pb2
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -187,3 +189,13 @@ async def test_the_ticker_keeps_an_absolute_schedule_and_skips_what_it_missed() 
     await clock.advance_ms(100)
     assert len(ticks) == 6
     task.cancel()
+
+
+# ---- finals
+
+
+@pytest.mark.parametrize("ending", [-1.5, 0.0, None])
+def test_what_the_recogniser_says_of_an_ending_reaches_the_turn_taker(ending: float | None) -> None:
+    """…and even odds are not taken for no opinion."""
+    heard = final_text(asr_pb2.Final(utterance_id=3, text="Yes.", ending_log_odds=ending), 5 * MS)
+    assert (heard.utterance, heard.text, heard.ending, heard.language_probability) == (3, "Yes.", ending, 1.0)

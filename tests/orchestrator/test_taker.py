@@ -250,6 +250,19 @@ def test_speculation_begins_with_the_first_text_and_is_dropped_when_speech_goes_
     assert len(world.made(do.DropSpeculation)) == 1
 
 
+def test_a_turn_ends_sooner_the_more_likely_its_text_ends_an_utterance() -> None:
+    ends = []
+    for ending in (-3.0, None, 3.0):
+        world = World()
+        world.speech(640)
+        world.silence(210)
+        world.predict(0.9)
+        world.text("I need a taxi.", ending=ending)
+        world.silence(2_400)
+        ends.append(world.when(do.EndTurn))
+    assert ends[0] > ends[1] > ends[2]
+
+
 @pytest.mark.parametrize(("probability", "text"), [(0.02, "Book a flight to the"), (0.9, "Book a flight to")])
 def test_a_reply_to_a_turn_that_may_go_on_is_prepared_later(probability: float, text: str) -> None:
     world = World()

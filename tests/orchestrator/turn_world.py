@@ -53,8 +53,8 @@ class World:
     def silence(self, ms: int) -> None:
         self.frames(ms, 0.02)
 
-    def text(self, text: str, *, provisional: bool = True, logprob: float = -0.1) -> None:
-        self.feed(on.FinalText(self.now_ms * MS, self.utterance, text, provisional, logprob))
+    def text(self, text: str, *, provisional: bool = True, logprob: float = -0.1, ending: float | None = None) -> None:
+        self.feed(on.FinalText(self.now_ms * MS, self.utterance, text, provisional, logprob, ending=ending))
 
     def partial(self, text: str) -> None:
         self.feed(on.PartialText(self.now_ms * MS, self.utterance, text))

@@ -56,6 +56,8 @@ class Models:
             _check(await self._vad.Describe(common_pb2.DescribeRequest(), timeout=_DEADLINE_S), vad.turn_model)
             asr = await self._asr.Describe(common_pb2.DescribeRequest(), timeout=_DEADLINE_S)
             _check(asr, self._settings.asr.model)
+            if self._settings.asr.ending_model:
+                _check(asr, self._settings.asr.ending_model)
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from error
 
