@@ -180,6 +180,29 @@ def test_a_click_is_not_speech() -> None:
     assert world.log == []
 
 
+@pytest.mark.parametrize(("then", "ends_after_ms"), [("speech", None), ("silence", 352), ("no frames", 320 + 150)])
+def test_a_turn_is_not_ended_while_the_newest_frame_is_speech_again(then: str, ends_after_ms: int | None) -> None:
+    world = World(TurnSettings(pause_ms=200, endpoint_shift_ms=115))
+    world.speech(960)
+    end_ms = world.now_ms
+    world.silence(224)
+    world.predict(0.95)
+    world.text("I lost my credit card.")
+    world.silence(64)
+    # 320 ms after the last voiced frame; the wait is over after 335.
+    world.speech(32)
+    match then:
+        case "speech":
+            world.speech(320)
+        case "silence":
+            world.silence(320)
+        case _:
+            world.wait(320)
+    assert [at - end_ms for at, made in world.log if isinstance(made, do.EndTurn)] == (
+        [] if ends_after_ms is None else [ends_after_ms]
+    )
+
+
 def test_a_text_that_comes_after_the_wait_ends_the_turn_at_once_and_does_not_count_as_endpointing() -> None:
     world = World()
     world.speech(640)

@@ -92,6 +92,11 @@ class SpeechDetector:
         above_db = self.above_noise_db
         return above_db is not None and above_db < NOISY_LINE_DB
 
+    @property
+    def stirring(self) -> bool:
+        """In a dip, the newest frame was speech: the next one says whether it goes on."""
+        return self._dipped and self._run_ns > 0
+
     def push(self, frame: VadFrame) -> Edge | None:
         """Take the next frame. "onset" when an utterance begins, "resumed" when it goes on after `dip()`."""
         self._remember(frame)

@@ -341,7 +341,11 @@ class TurnTaker:
         elif utterance.forced:
             wait_ms = 0
         ended_ns = utterance.words_end_ns if utterance.text else self._speech.last_voiced_ns
-        return ended_ns + wait_ms * MS
+        due_ns = ended_ns + wait_ms * MS
+        if self._speech.stirring and not utterance.forced:
+            # The next frame says whether the caller goes on.
+            due_ns = max(due_ns, self._last_frame_ns + FRAMES_MISSING_MS * MS)
+        return due_ns
 
     def _speculation_due_ns(self, utterance: Utterance) -> int | None:
         if self._floor.contested_by(utterance):
