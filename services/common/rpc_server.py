@@ -18,7 +18,7 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from services.common.clock import Clock
-from services.common.errors import InvalidInputError, OverloadedError, TrunklineError, UnavailableError
+from services.common.errors import DeadlineError, InvalidInputError, OverloadedError, TrunklineError, UnavailableError
 from services.common.event_loop import calm_collector
 from services.common.log import get_logger
 from services.common.metrics import RPC_ACTIVE, RPC_SECONDS
@@ -29,6 +29,8 @@ from services.common.tls import TlsFiles, server_credentials
 from services.common.tracing import server_interceptors
 
 log = get_logger(__name__)
+
+SAID_EVERY_NS = 1_000_000_000
 
 
 async def _nothing() -> None:
@@ -64,6 +66,19 @@ class TypedErrors(grpc.aio.ServerInterceptor):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        # When a refusal of a method with a status was last told of.
+        self._told_ns: dict[tuple[str, str], int] = {}
+
+    def _refused(self, method: str, error: TrunklineError) -> str:
+        """Say so, once a second and kind of it; its status. Overload is daily bread and counted, not told."""
+        code = error.status.name
+        if not isinstance(error, OverloadedError | DeadlineError):
+            now_ns = self._clock.now_ns()
+            if now_ns - self._told_ns.get((method, code), -SAID_EVERY_NS) >= SAID_EVERY_NS:
+                self._told_ns[method, code] = now_ns
+                field = error.field if isinstance(error, InvalidInputError) else ""
+                log.warning("rpc refused", method=method, code=code, error=type(error).__name__, field=field)
+        return code
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         handler = await continuation(handler_call_details)
@@ -92,7 +107,7 @@ class TypedErrors(grpc.aio.ServerInterceptor):
                 try:
                     return await inner(checked(request), context)
                 except TrunklineError as error:
-                    measured.code = error.status.name
+                    measured.code = self._refused(method, error)
                     await abort(context, error)
 
         return run
@@ -109,7 +124,7 @@ class TypedErrors(grpc.aio.ServerInterceptor):
                     async for item in answers:
                         yield item
                 except TrunklineError as error:
-                    measured.code = error.status.name
+                    measured.code = self._refused(method, error)
                     await abort(context, error)
 
         return run

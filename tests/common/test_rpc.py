@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 import pytest
+import structlog.testing
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -13,6 +14,7 @@ from services.common.errors import InvalidInputError, OverloadedError, SettingsE
 from services.common.rpc_client import from_rpc_error, open_channel
 from services.common.rpc_server import GrpcService, serve
 from services.common.settings import RpcSettings, TlsSettings
+from services.orchestrator.clients.wire import ending
 from services.pb.trunkline.vad.v1 import vad_pb2, vad_pb2_grpc
 from tests.common.certificates import write_certificates
 
@@ -89,6 +91,46 @@ async def test_a_typed_error_crosses_the_wire_as_itself(start):
     assert isinstance(error, InvalidInputError)
     assert error.field == "pcm"
     assert "expected an even number of bytes, got 3" in str(error)
+
+
+async def test_what_a_server_refuses_stands_in_its_log_once_a_second_without_what_came(start):
+    lab = await start()
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            await _error(lab.predict("bad"))
+    assert [line for line in logs if line["event"] == "rpc refused"] == [
+        {
+            "event": "rpc refused",
+            "log_level": "warning",
+            "method": "PredictTurn",
+            "code": "INVALID_ARGUMENT",
+            "error": "InvalidInputError",
+            "field": "pcm",
+        }
+    ]
+
+
+async def test_overload_is_counted_and_not_told(start):
+    lab = await start()
+    with structlog.testing.capture_logs() as logs:
+        call = lab.stub.Detect(iter([vad_pb2.DetectRequest()]), timeout=5)
+        with pytest.raises(grpc.aio.AioRpcError):
+            [item async for item in call]
+    assert not [line for line in logs if line["event"] == "rpc refused"]
+
+
+async def test_a_stream_that_ends_says_what_grpc_knows_of_the_connection_and_nothing_a_server_said(
+    start, unused_tcp_port
+):
+    lab = await start()
+    nobody = vad_pb2_grpc.VadServiceStub(open_channel(f"127.0.0.1:{unused_tcp_port}", PLAIN))
+    with pytest.raises(grpc.aio.AioRpcError) as away:
+        await nobody.PredictTurn(vad_pb2.PredictTurnRequest(), timeout=5)
+    assert ending(away.value).startswith("UNAVAILABLE: ")
+    assert str(unused_tcp_port) in ending(away.value)
+    with pytest.raises(grpc.aio.AioRpcError) as bug:
+        await lab.predict("bug")
+    assert ending(bug.value) == "UNKNOWN"
 
 
 async def test_overload_carries_the_delay_after_which_to_retry(start):

@@ -8,6 +8,15 @@ import grpc.aio
 from services.common.errors import UnavailableError
 
 T = TypeVar("T")
+# Their details are gRPC's own words about the connection; an UNKNOWN's may quote anything.
+_EXPLAINED = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE)
+
+
+def ending(error: grpc.aio.AioRpcError) -> str:
+    """Why a stream ended, for a log line: the status, and where it is about the connection what gRPC says of it."""
+    code = error.code()
+    details = error.details() if code in _EXPLAINED else ""
+    return f"{code.name}: {details}" if details else code.name
 
 
 async def receive(call: "grpc.aio.StreamStreamCall[Any, T] | grpc.aio.UnaryStreamCall[Any, T]") -> T | None:
