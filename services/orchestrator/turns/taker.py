@@ -17,6 +17,7 @@ from services.common.settings import TurnSettings
 from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns import signals as on
 from services.orchestrator.turns.barge_in import Told
+from services.orchestrator.turns.ending import FRAMES_MISSING_MS, Ending
 from services.orchestrator.turns.floor import Floor
 from services.orchestrator.turns.hearing import Hearing
 from services.orchestrator.turns.keypad import KeyCollector, rule_for
@@ -27,14 +28,6 @@ from services.orchestrator.turns.speech import SpeechDetector
 from services.orchestrator.turns.utterance import Utterance
 
 MS = 1_000_000
-# Without frames (loss, a peer that sends nothing in silence) time alone ends speech, this much later.
-FRAMES_MISSING_MS = 150
-# A text this late will not come.
-FAIL_AFTER_LATE_MS = 8_000
-# Without text, speech shorter than this is not worth asking "what did you say?".
-UNCLEAR_VOICED_MS = 500
-# It is where one word answers the question: the recogniser may have missed a "yes".
-UNCLEAR_ANSWER_MS = 200
 MAX_UTTERANCE_MS = 28_000
 # Words just begun may not be in a partial text yet: so much longer is waited where only those say that it is quiet.
 IDLE_GRACE_MS = 300
@@ -53,6 +46,7 @@ class TurnTaker:
     _speech: SpeechDetector = field(init=False)
     _hearing: Hearing = field(init=False)
     _floor: Floor = field(init=False)
+    _ending: Ending = field(init=False)
     _utterance: Utterance | None = field(init=False, default=None)
     _count: int = field(init=False, default=0)
     _held: bool = field(init=False, default=False)
@@ -68,6 +62,7 @@ class TurnTaker:
         self._quiet = Quiet(self.settings)
         self._hearing = Hearing(self.settings, self.locale, self.languages)
         self._floor = Floor(self.settings, self._speech, self._hearing)
+        self._ending = Ending(self._speech, self._hearing, self.final_deadline_ms)
 
     @property
     def utterance_open(self) -> bool:
@@ -126,7 +121,7 @@ class TurnTaker:
             due += self._quiet.deadlines_ns() if not self._keys.collecting else []
         elif utterance.dipped:
             due += [
-                self._turn_deadline_ns(utterance),
+                self._ending.due_ns(utterance, self._last_frame_ns),
                 self._floor.deadline_ns(utterance),
                 self._speculation_due_ns(utterance),
                 self._ask_due_ns(utterance),
@@ -333,20 +328,6 @@ class TurnTaker:
             return paused_ns
         return max(self._last_frame_ns, paused_ns) + FRAMES_MISSING_MS * MS
 
-    def _turn_deadline_ns(self, utterance: Utterance) -> int:
-        """When the dip becomes an end; while the text is missing, when it is late or lost."""
-        wait_ms = self._hearing.wait(utterance).ms
-        if utterance.text is None:
-            wait_ms = max(wait_ms, self.final_deadline_ms) + (FAIL_AFTER_LATE_MS if utterance.late else 0)
-        elif utterance.forced:
-            wait_ms = 0
-        ended_ns = utterance.words_end_ns if utterance.text else self._speech.last_voiced_ns
-        due_ns = ended_ns + wait_ms * MS
-        if self._speech.stirring and not utterance.forced:
-            # The next frame says whether the caller goes on.
-            due_ns = max(due_ns, self._last_frame_ns + FRAMES_MISSING_MS * MS)
-        return due_ns
-
     def _speculation_due_ns(self, utterance: Utterance) -> int | None:
         if self._floor.contested_by(utterance):
             return None
@@ -375,26 +356,21 @@ class TurnTaker:
     # ---- ends
 
     def _end_if_due(self, utterance: Utterance, at_ns: int) -> None:
-        due_ns = self._turn_deadline_ns(utterance)
-        if at_ns < due_ns:
+        verdict = self._ending.verdict(utterance, at_ns, self._last_frame_ns)
+        if verdict is None:
             return
-        if utterance.text is None:
-            self._late(utterance, at_ns)
-        elif utterance.text and utterance.doubt is None:
-            # The wait was over at `due_ns`, or when the opinion came that shortened it; waiting for text is not
-            # endpointing.
-            text_was_late = utterance.text_ns > due_ns
-            decided_ns = min(at_ns, max(due_ns, utterance.probability_ns)) if text_was_late else at_ns
-            self._answer(utterance, decided_ns, at_ns)
-        elif utterance.doubt is not None:
-            self._ask_what(do.UnclearTurn(utterance.number, self._speech.last_voiced_ns, utterance.doubt), at_ns)
-        elif self._speech.voiced_ns >= self._unclear_ms() * MS:
-            self._ask_what(do.UnclearTurn(utterance.number, self._speech.last_voiced_ns), at_ns)
-        else:
-            self._close(do.Discard(utterance.number, "no words"), at_ns)
-
-    def _unclear_ms(self) -> int:
-        return UNCLEAR_ANSWER_MS if self._hearing.expected.kind in ("yes_no", "choice") else UNCLEAR_VOICED_MS
+        match verdict.what:
+            case "answer":
+                self._answer(utterance, verdict.decided_ns, at_ns)
+            case "doubt" | "no text":
+                reason = utterance.doubt or "no text"
+                self._ask_what(do.UnclearTurn(utterance.number, self._speech.last_voiced_ns, reason), at_ns)
+            case "nothing":
+                self._close(do.Discard(utterance.number, "no words"), at_ns)
+            case "late":
+                self._late(utterance)
+            case "lost":
+                self._fail(utterance, at_ns)
 
     def _answer(self, utterance: Utterance, decided_ns: int, at_ns: int) -> None:
         last_voiced_ns = self._speech.last_voiced_ns
@@ -413,10 +389,7 @@ class TurnTaker:
         self._close(do.Discard(unclear.utterance, unclear.reason), at_ns)
         self._out.append(instead)
 
-    def _late(self, utterance: Utterance, at_ns: int) -> None:
-        if utterance.late:
-            self._fail(utterance, at_ns)
-            return
+    def _late(self, utterance: Utterance) -> None:
         utterance.late = True
         self._out.append(do.FinalLate(utterance.number))
         if not utterance.asked_again:
