@@ -46,6 +46,8 @@ class EchoVad(vad_pb2_grpc.VadServiceServicer):
     async def Detect(self, requests, context) -> AsyncIterator[vad_pb2.DetectResponse]:
         async for _ in requests:
             raise OverloadedError("vad", retry_after_s=0.25)
+        self.entered.set()
+        raise InvalidInputError("frames", expected="some", got="nothing")
         yield vad_pb2.DetectResponse()
 
 
@@ -108,6 +110,21 @@ async def test_what_a_server_refuses_stands_in_its_log_once_a_second_without_wha
             "field": "pcm",
         }
     ]
+
+
+async def test_what_a_client_left_unfinished_is_not_told_and_what_it_ended_is(start):
+    lab = await start()
+    with structlog.testing.capture_logs() as logs:
+        gone = lab.stub.Detect(timeout=5)
+        await gone.wait_for_connection()
+        gone.cancel()
+        await asyncio.sleep(0.2)
+        assert not [line for line in logs if line["event"] == "rpc refused"]
+        ended = lab.stub.Detect(timeout=5)
+        await ended.done_writing()
+        with pytest.raises(grpc.aio.AioRpcError):
+            [item async for item in ended]
+    assert [line["field"] for line in logs if line["event"] == "rpc refused"] == ["frames"]
 
 
 async def test_overload_is_counted_and_not_told(start):
