@@ -14,7 +14,7 @@ from services.common.errors import InvalidInputError, OverloadedError, SettingsE
 from services.common.rpc_client import from_rpc_error, open_channel
 from services.common.rpc_server import GrpcService, serve
 from services.common.settings import RpcSettings, TlsSettings
-from services.orchestrator.clients.wire import ending
+from services.orchestrator.clients.wire import why_ended
 from services.pb.trunkline.vad.v1 import vad_pb2, vad_pb2_grpc
 from tests.common.certificates import write_certificates
 
@@ -46,7 +46,6 @@ class EchoVad(vad_pb2_grpc.VadServiceServicer):
     async def Detect(self, requests, context) -> AsyncIterator[vad_pb2.DetectResponse]:
         async for _ in requests:
             raise OverloadedError("vad", retry_after_s=0.25)
-        self.entered.set()
         raise InvalidInputError("frames", expected="some", got="nothing")
         yield vad_pb2.DetectResponse()
 
@@ -136,18 +135,16 @@ async def test_overload_is_counted_and_not_told(start):
     assert not [line for line in logs if line["event"] == "rpc refused"]
 
 
-async def test_a_stream_that_ends_says_what_grpc_knows_of_the_connection_and_nothing_a_server_said(
-    start, unused_tcp_port
-):
+async def test_why_a_stream_ended_is_told_with_grpcs_words_and_without_those_of_a_bug(start, unused_tcp_port):
     lab = await start()
     nobody = vad_pb2_grpc.VadServiceStub(open_channel(f"127.0.0.1:{unused_tcp_port}", PLAIN))
     with pytest.raises(grpc.aio.AioRpcError) as away:
         await nobody.PredictTurn(vad_pb2.PredictTurnRequest(), timeout=5)
-    assert ending(away.value).startswith("UNAVAILABLE: ")
-    assert str(unused_tcp_port) in ending(away.value)
+    assert why_ended(away.value).startswith("UNAVAILABLE: ")
+    assert str(unused_tcp_port) in why_ended(away.value)
     with pytest.raises(grpc.aio.AioRpcError) as bug:
         await lab.predict("bug")
-    assert ending(bug.value) == "UNKNOWN"
+    assert why_ended(bug.value) == "UNKNOWN"
 
 
 async def test_overload_carries_the_delay_after_which_to_retry(start):

@@ -15,7 +15,7 @@ from services.common.clock import Clock, sleep_s
 from services.common.errors import UnavailableError
 from services.common.metrics import DROPPED_MS
 from services.orchestrator.clients.backoff import Backoff
-from services.orchestrator.clients.wire import ending, receive
+from services.orchestrator.clients.wire import receive, why_ended
 from services.pb.trunkline.asr.v1 import asr_pb2 as pb
 from services.pb.trunkline.asr.v1 import asr_pb2_grpc as rpc
 
@@ -133,7 +133,7 @@ class AsrCall:
                 backoff.reset()
                 self._deliver(response)
         except grpc.aio.AioRpcError as error:
-            return ending(error)
+            return why_ended(error)
         except (UnavailableError, asyncio.InvalidStateError):
             return "UNAVAILABLE"
         finally:

@@ -17,7 +17,7 @@ from services.common.log import get_logger
 from services.common.metrics import DROPPED_MS
 from services.common.rpc_client import from_rpc_error
 from services.orchestrator.clients.backoff import Backoff
-from services.orchestrator.clients.wire import ending, receive
+from services.orchestrator.clients.wire import receive, why_ended
 from services.orchestrator.media.audio import ModelFrame
 from services.pb.trunkline.vad.v1 import vad_pb2 as pb
 from services.pb.trunkline.vad.v1 import vad_pb2_grpc as rpc
@@ -131,7 +131,7 @@ class VadClient:
                 await asyncio.gather(writer, watchdog, return_exceptions=True)
             return "EOF"
         except grpc.aio.AioRpcError as error:
-            return ending(error)
+            return why_ended(error)
         except (UnavailableError, asyncio.InvalidStateError):
             return "UNAVAILABLE"
         finally:

@@ -8,12 +8,13 @@ import grpc.aio
 from services.common.errors import UnavailableError
 
 T = TypeVar("T")
-# Their details are gRPC's own words about the connection; an UNKNOWN's may quote anything.
+# Their details are gRPC's words about the connection or a typed error's, which hold nothing personal; an UNKNOWN's may
+# quote anything.
 _EXPLAINED = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE)
 
 
-def ending(error: grpc.aio.AioRpcError) -> str:
-    """Why a stream ended, for a log line: the status, and where it is about the connection what gRPC says of it."""
+def why_ended(error: grpc.aio.AioRpcError) -> str:
+    """For a log line: the status, and what is said of it where that is fit for one."""
     code = error.code()
     details = error.details() if code in _EXPLAINED else ""
     return f"{code.name}: {details}" if details else code.name

@@ -17,7 +17,7 @@ from services.common.settings import TurnSettings
 from services.orchestrator.turns import decisions as do
 from services.orchestrator.turns import signals as on
 from services.orchestrator.turns.barge_in import Told
-from services.orchestrator.turns.ending import FRAMES_MISSING_MS, Ending
+from services.orchestrator.turns.end_of_turn import FRAMES_MISSING_MS, EndOfTurn
 from services.orchestrator.turns.floor import Floor
 from services.orchestrator.turns.hearing import Hearing
 from services.orchestrator.turns.keypad import KeyCollector, rule_for
@@ -46,7 +46,7 @@ class TurnTaker:
     _speech: SpeechDetector = field(init=False)
     _hearing: Hearing = field(init=False)
     _floor: Floor = field(init=False)
-    _ending: Ending = field(init=False)
+    _end_of_turn: EndOfTurn = field(init=False)
     _utterance: Utterance | None = field(init=False, default=None)
     _count: int = field(init=False, default=0)
     _held: bool = field(init=False, default=False)
@@ -62,7 +62,7 @@ class TurnTaker:
         self._quiet = Quiet(self.settings)
         self._hearing = Hearing(self.settings, self.locale, self.languages)
         self._floor = Floor(self.settings, self._speech, self._hearing)
-        self._ending = Ending(self._speech, self._hearing, self.final_deadline_ms)
+        self._end_of_turn = EndOfTurn(self._speech, self._hearing, self.final_deadline_ms)
 
     @property
     def utterance_open(self) -> bool:
@@ -121,7 +121,7 @@ class TurnTaker:
             due += self._quiet.deadlines_ns() if not self._keys.collecting else []
         elif utterance.dipped:
             due += [
-                self._ending.due_ns(utterance, self._last_frame_ns),
+                self._end_of_turn.due_ns(utterance, self._last_frame_ns),
                 self._floor.deadline_ns(utterance),
                 self._speculation_due_ns(utterance),
                 self._ask_due_ns(utterance),
@@ -356,7 +356,7 @@ class TurnTaker:
     # ---- ends
 
     def _end_if_due(self, utterance: Utterance, at_ns: int) -> None:
-        verdict = self._ending.verdict(utterance, at_ns, self._last_frame_ns)
+        verdict = self._end_of_turn.verdict(utterance, at_ns, self._last_frame_ns)
         if verdict is None:
             return
         match verdict.what:

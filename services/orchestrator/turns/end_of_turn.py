@@ -30,7 +30,7 @@ class Verdict:
     decided_ns: int
 
 
-class Ending:
+class EndOfTurn:
     """One per call. `final_deadline_ms`: how long a text may take from the last voiced frame."""
 
     def __init__(self, speech: SpeechDetector, hearing: Hearing, final_deadline_ms: int) -> None:
